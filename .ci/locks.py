@@ -1,0 +1,81 @@
+"""Keep the lock files in step with pyproject.toml.
+
+`python .ci/locks.py` checks, offline, that each lock was written for the present dependency tables;
+`python .ci/locks.py --write` writes them anew with uv. A lock lists versions and hashes, nothing else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+LOCKS = {
+    "build": ["--group", "build"],
+    "run": ["pyproject.toml", "--extra", "postgres", "--extra", "mysql"],
+    "dev": ["pyproject.toml", "--extra", "dev"],
+}
+UV = ROOT / ".tools" / "bin" / "uv"
+PINNED = re.compile(r"^[a-z0-9][a-z0-9.-]*==[^ ]+( ; .+)? \\$")
+HASH = re.compile(r"^    --hash=sha256:[0-9a-f]{64}( \\)?$")
+
+
+def fingerprint() -> str:
+    """Return a hash of everything in pyproject.toml that decides what is locked."""
+    tables = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    project = tables["project"]
+    facts = [project[key] for key in ("requires-python", "dependencies", "optional-dependencies")]
+    facts.append(tables["dependency-groups"])
+    return hashlib.sha256(json.dumps([facts, LOCKS], sort_keys=True).encode()).hexdigest()
+
+
+def header() -> str:
+    """Return the first line of a lock that is up to date."""
+    return f"# locked for the dependency tables {fingerprint()}; rewrite with `make lock`"
+
+
+def write(name: str, options: list[str]) -> None:
+    """Resolve one lock with uv and put the header on it."""
+    path = ROOT / "requirements" / f"{name}.lock"
+    subprocess.run(  # noqa: S603 - our own tool and options
+        [
+            *(str(UV), "pip", "compile", "--quiet", *options),
+            *("--universal", "--python-version", "3.11", "--generate-hashes"),
+            *("--no-header", "--no-annotate", "--no-emit-index-url", "--output-file", str(path)),
+        ],
+        check=True,
+        cwd=ROOT,
+    )
+    lines = [line for line in path.read_text().splitlines() if not line.startswith("#")]
+    path.write_text("\n".join([header(), *lines, ""]))
+
+
+def mistakes(name: str) -> list[str]:
+    """Return what is wrong with one lock."""
+    path = ROOT / "requirements" / f"{name}.lock"
+    if not path.exists():
+        return [f"{path.name} is missing; run `make lock`"]
+    first, *lines = path.read_text().splitlines()
+    stale = (
+        [] if first == header() else [f"{path.name} is older than pyproject.toml; run `make lock`"]
+    )
+    odd = [
+        f"{path.name}, line {number}: only versions and hashes belong here, found {line!r}"
+        for number, line in enumerate(lines, 2)
+        if not PINNED.match(line) and not HASH.match(line)
+    ]
+    return stale + odd
+
+
+if __name__ == "__main__":
+    if "--write" in sys.argv:
+        for lock, chosen in LOCKS.items():
+            write(lock, chosen)
+    found = [mistake for lock in LOCKS for mistake in mistakes(lock)]
+    print("\n".join(found) or "lock files are up to date")
+    sys.exit(bool(found))

@@ -1,0 +1,75 @@
+# Two commands for a newcomer: `make demo` and `make test`. The rest is for contributors.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN     = $(VENV)/bin
+PIP     = $(BIN)/python -m pip --disable-pip-version-check --quiet
+TESTS  ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check format lint types layers locks lock long bench docs golden wheel clean
+
+help: ## what there is
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+demo: $(VENV)/.run ## sample CRM, worksheet and config; sends today's digest to a local inbox
+	@$(BIN)/digest demo $(ARGS)
+
+test: $(VENV)/.dev ## run every test
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not long" --cov --cov-report= $(TESTS)
+	@$(BIN)/python -m coverage report | grep -E "^(Name|TOTAL)"
+
+check: $(VENV)/.dev format lint types layers locks ## format, lint, types, import rules, lock files
+
+format: $(VENV)/.dev
+	$(BIN)/ruff format --check .
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+
+types: $(VENV)/.dev
+	$(BIN)/mypy
+
+layers: $(VENV)/.dev
+	$(BIN)/lint-imports
+
+locks: $(VENV)/.dev
+	$(BIN)/python .ci/locks.py
+
+lock: ## write the lock files anew (needs the network)
+	@test -x .tools/bin/uv || { $(PYTHON) -m venv .tools && .tools/bin/python -m pip install --quiet uv; }
+	$(PYTHON) .ci/locks.py --write
+
+long: $(VENV)/.dev ## the long suites: kills, fuzzing, 10,000 months
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m long
+
+bench: $(VENV)/.dev ## measure, each figure beside its alternative
+	@for script in benchmarks/[a-z]*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+docs: $(VENV)/.dev ## write docs/commands.md anew
+	$(BIN)/python .ci/commands.py
+
+golden: $(VENV)/.dev ## rewrite the golden files, then read the difference
+	$(BIN)/python -m pytest tests/render --golden-update -q
+
+wheel: $(VENV)/.dev ## build the wheel into dist/
+	$(BIN)/python -m hatchling build -t wheel
+
+clean: ## remove what make made
+	rm -rf $(VENV) .tools dist digest-demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit("digest needs Python 3.11 or newer; set PYTHON=/path/to/python3.11") if sys.version_info < (3, 11) else None'
+	@$(PYTHON) -m venv $(VENV) || { echo "cannot make a virtual environment; on Debian and Ubuntu: apt install python3-venv"; exit 1; }
+
+# --no-deps: a lock is complete; without it pip looks past the pin of `package[extra]` and then refuses what it found.
+$(VENV)/.run: requirements/run.lock requirements/build.lock | $(BIN)/python
+	@echo "installing into $(VENV) (once)"
+	@$(PIP) install --require-hashes --no-deps -r requirements/run.lock -r requirements/build.lock
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.lock pyproject.toml | $(BIN)/python
+	@echo "installing what the tests need into $(VENV) (once)"
+	@$(PIP) install --require-hashes --no-deps -r requirements/dev.lock
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@

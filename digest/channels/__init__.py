@@ -1,0 +1,63 @@
+"""Where a digest goes. To add one: write its module, then add its line to CHANNELS."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from typing import Protocol, runtime_checkable
+
+from digest.channels.file import File
+from digest.channels.smtp import Smtp
+from digest.model import Envelope, Finding, MailHeaders, Recipient
+
+
+class Session(Protocol):
+    """An open way to a channel; serves recipients one after the other."""
+
+    def deliver(self, envelope: Envelope, *, commit: Callable[[], bool]) -> str:
+        """Hand over one message and return the other side's words.
+
+        `commit` is called once, at the last moment at which nothing has been accepted yet. When it
+        answers False another process owns the delivery: hand over nothing and raise DeliveryError.
+
+        Raises:
+            DeliveryError: the message was not taken; `permanent` and `concerns_all` say what follows.
+            OutcomeUnknownError: it was handed over and no answer came.
+        """
+
+
+class Channel(Protocol):
+    """A transport with its settings; a frozen dataclass whose fields are the settings."""
+
+    @property
+    def form(self) -> str:
+        """Which packed form of a Message it carries: a key of `render.PACKERS`."""
+
+    @property
+    def recipients(self) -> tuple[Recipient, ...]:
+        """Who gets each edition."""
+
+    @property
+    def headers(self) -> MailHeaders | None:
+        """What the packer writes about the sender; None for a form without a letterhead."""
+
+    def session(self) -> AbstractContextManager[Session]:
+        """Open a session; nothing is contacted before the first `deliver`."""
+
+    def check(self) -> tuple[Finding, ...]:
+        """Connect and log in without sending anything."""
+
+
+@runtime_checkable
+class Repeatable(Protocol):
+    """A channel on which delivering twice leaves one copy, so an interruption leaves no doubt."""
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether an interrupted delivery may simply run again."""
+
+
+CHANNELS: Mapping[str, type[Channel]] = {
+    "file": File,
+    "smtp": Smtp,
+}

@@ -1,0 +1,619 @@
+"""Mail over SMTP: one message per recipient, one connection, and never in doubt about what was taken.
+
+smtplib raises the same error for a connection lost before and after the final dot, so its steps are
+driven one by one here and the stage decides what an error means.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from enum import Enum
+from ipaddress import ip_address
+from pathlib import Path
+from threading import Timer
+from typing import TYPE_CHECKING, Any, Literal
+
+from digest.addresses import ascii_address, mailbox, masked
+from digest.errors import DeliveryError, OutcomeUnknownError
+from digest.model import Envelope, Finding, MailHeaders, Recipient, Secret
+
+if TYPE_CHECKING:
+    import smtplib
+    import ssl
+
+_PORTS = {"starttls": 587, "tls": 465, "none": 25}
+_RECONNECTS = 2
+_QUIT_SECONDS = 5.0
+_LONGEST_REPLY = 300  # characters of a relay's words that are kept
+_DONE, _NEVER, _CLOSING = 2, 5, 421
+_NO_HEADER = str.maketrans(dict.fromkeys("<>,", " "))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timeouts:
+    """Seconds; each is a deadline as well, so a server that dribbles bytes cannot hold a run.
+
+    Attributes:
+        connect: one TCP connection. setup: from the greeting to the end of the login.
+        command: one reply. body: the transfer of a message. transfer: from MAIL to before the final dot.
+        reply: the answer to the final dot; RFC 5321 4.5.3.2.6 asks for 10 minutes, less risks an
+            unknown outcome.
+    """
+
+    connect: float = 15
+    setup: float = 90
+    command: float = 60
+    body: float = 180
+    transfer: float = 300
+    reply: float = 600
+
+    def __post_init__(self) -> None:
+        """Refuse what would outlive a delivery's lease."""
+        for name in ("connect", "setup", "command", "body", "transfer", "reply"):
+            if getattr(self, name) <= 0:
+                msg = f"timeouts.{name}: {getattr(self, name)} must be above 0 seconds"
+                raise ValueError(msg)
+        for name, most in (("connect", 30), ("setup", 90), ("transfer", 300), ("reply", 600)):
+            if getattr(self, name) > most:
+                msg = f"timeouts.{name}: {getattr(self, name)} is too long, allowed are {most} seconds"
+                raise ValueError(msg)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Smtp:
+    """A mail relay and who gets mail through it.
+
+    Attributes:
+        security: "starttls" (port 587), "tls" (465), or "none" (25), which is for this machine only
+            unless `allow_plaintext` is set. Certificates are always verified.
+        mechanism: how to log in; None takes PLAIN, or LOGIN where a server has nothing else.
+            "xoauth2" takes `password` as the access token.
+        ca_file: certificate authority of the relay when it is a private one; relative to the settings.
+        sender: From, "Name <address>". bounce_address: envelope sender, default the From address.
+        list_id, unsubscribe, one_click: the List-* headers; unsubscribe are https or mailto addresses.
+        local_hostname: what EHLO says, default the sender's domain.
+        max_per_connection: messages before a fresh connection.
+        folder: where relative paths start; not a setting.
+    """
+
+    host: str
+    sender: str
+    recipients: tuple[Recipient, ...] = ()
+    port: int | None = None
+    security: Literal["starttls", "tls", "none"] = "starttls"
+    allow_plaintext: bool = False
+    username: str | None = None
+    password: Secret | None = None
+    mechanism: Literal["plain", "login", "xoauth2"] | None = None
+    ca_file: Path | None = None
+    reply_to: str | None = None
+    bounce_address: str | None = None
+    list_id: str | None = None
+    unsubscribe: tuple[str, ...] = ()
+    one_click: bool = False
+    local_hostname: str | None = None
+    timeouts: Timeouts = field(default_factory=Timeouts)
+    max_per_connection: int = 100
+    folder: Path = Path()
+
+    def __post_init__(self) -> None:
+        """Check addresses, port and security before anything runs."""
+        if not self.host.strip():
+            raise ValueError("host: is empty, expected the name of the mail relay")
+        if self.port is not None and not 0 < self.port < 2**16:
+            msg = f"port: {self.port} is not a port, allowed are 1 to 65535"
+            raise ValueError(msg)
+        if self.max_per_connection < 1:
+            msg = f"max_per_connection: {self.max_per_connection} must be 1 or more"
+            raise ValueError(msg)
+        if (self.username is None) != (self.password is None):
+            raise ValueError("username and password belong together: give both or none")
+        if self.security == "none" and not (self.allow_plaintext or _is_loopback(self.host)):
+            msg = (
+                f'security: "none" would send mail and password readable to {self.host}; '
+                'use "starttls" or "tls", or set allow_plaintext = true if the network is trusted'
+            )
+            raise ValueError(msg)
+        self._check_addresses()
+
+    def _check_addresses(self) -> None:
+        for name, read, values in (
+            ("sender", mailbox, (self.sender,)),
+            ("reply_to", mailbox, (self.reply_to,)),
+            ("bounce_address", ascii_address, (self.bounce_address,)),
+            ("recipients", ascii_address, tuple(one.address for one in self.recipients)),
+        ):
+            for value in values:
+                try:
+                    read(value) if value is not None else None
+                except ValueError as error:
+                    msg = f"{name}: {error}"
+                    raise ValueError(msg) from error
+        for name, value in (
+            ("list_id", self.list_id),
+            *(("unsubscribe", u) for u in self.unsubscribe),
+        ):
+            if value is not None and not re.fullmatch(r"[!-~]+", value.translate(_NO_HEADER)):
+                msg = f"{name}: {value!r} must be plain ASCII without spaces, commas and angle brackets"
+                raise ValueError(msg)
+        for link in self.unsubscribe:
+            if not link.startswith(("https://", "mailto:")):
+                msg = f"unsubscribe: {link!r} must begin with https:// or mailto:"
+                raise ValueError(msg)
+        if self.one_click and not any(link.startswith("https://") for link in self.unsubscribe):
+            raise ValueError(
+                "one_click: needs an https:// address in unsubscribe that answers POST"
+            )
+
+    @property
+    def form(self) -> str:
+        """Mails."""
+        return "mime"
+
+    @property
+    def headers(self) -> MailHeaders:
+        """What the mail says of its sender."""
+        return MailHeaders(
+            sender=self.sender,
+            reply_to=self.reply_to,
+            list_id=self.list_id,
+            unsubscribe=self.unsubscribe,
+            one_click=self.one_click,
+        )
+
+    @property
+    def address(self) -> str:
+        """Host and port, as messages name the relay."""
+        return f"{self.host}:{self.used_port}"
+
+    @property
+    def used_port(self) -> int:
+        """The configured port or the usual one of the chosen security."""
+        return self.port or _PORTS[self.security]
+
+    @property
+    def envelope_sender(self) -> str:
+        """Where bounces go."""
+        return ascii_address(self.bounce_address or mailbox(self.sender).address)
+
+    @property
+    def hello(self) -> str:
+        """The name for EHLO; asking the system can block on DNS and shows container names."""
+        return self.local_hostname or mailbox(self.sender).domain
+
+    @contextmanager
+    def session(self) -> Iterator[SmtpSession]:
+        """Open a session; the relay is contacted at the first delivery."""
+        session = SmtpSession(self)
+        try:
+            yield session
+        finally:
+            session.quit()
+
+    def check(self) -> tuple[Finding, ...]:
+        """Connect, log in and say NOOP; no mail is sent."""
+        session = SmtpSession(self)
+        try:
+            return (*session.probe(), *self._advice())
+        except DeliveryError as error:
+            return (Finding("error", "smtp", str(error)),)
+        finally:
+            session.quit()
+
+    def _advice(self) -> Iterator[Finding]:
+        domain = mailbox(self.sender).domain
+        yield Finding("ok", "smtp", f"the relay should sign mail from {domain} with DKIM")
+        if self.security == "none" and not _is_loopback(self.host):
+            text = f"mail to {self.host} travels unencrypted (allow_plaintext)"
+            yield Finding("warning", "smtp", text)
+
+
+class Stage(Enum):
+    """How far the conversation has come; from DOT on the message may have been taken."""
+
+    CONNECT = "connecting"
+    GREETING = "the greeting"
+    EHLO = "EHLO"
+    STARTTLS = "STARTTLS"
+    TLS = "the TLS handshake"
+    AUTH = "the login"
+    NOOP = "NOOP"
+    RSET = "RSET"
+    MAIL = "MAIL"
+    RCPT = "RCPT"
+    DATA = "DATA"
+    BODY = "the message"
+    DOT = "the end of the message"
+    DONE = "QUIT"
+
+
+class SmtpSession:
+    """One conversation with a relay; reconnects at most twice."""
+
+    def __init__(self, settings: Smtp) -> None:
+        self._settings = settings
+        self._smtp: smtplib.SMTP | None = None
+        self._stage = Stage.CONNECT
+        self._recipient = ""
+        self._connections = 0
+        self._served = 0
+        self._half_done = False
+        self._stopped: DeliveryError | None = None
+
+    def deliver(self, envelope: Envelope, *, commit: Callable[[], bool]) -> str:
+        """Send one message; see `digest.channels.Session`."""
+        if self._stopped:
+            raise self._stopped
+        self._recipient = ascii_address(envelope.recipient)
+        smtp = self._begin(envelope)
+        self._transfer(smtp, envelope)
+        # Without the dot the relay throws the body away, so closing here means: nothing was accepted.
+        try:
+            owned = commit()
+        except BaseException:
+            self._close()
+            raise
+        if not owned:
+            self._close()
+            raise self._error("another process owns this delivery, so it was not sent from here")
+        return self._finish(smtp)
+
+    def probe(self) -> Iterator[Finding]:
+        """Connect, log in, say NOOP, and yield what was seen."""
+        smtp = self._connect()
+        with self._before_the_dot(self._settings.timeouts.command):
+            self._say(smtp, Stage.NOOP)
+        yield Finding("ok", "smtp", f"{self._settings.address} answers: {self._described(smtp)}")
+
+    def quit(self) -> None:
+        """Say goodbye; whatever the relay answers changes nothing any more."""
+        import smtplib
+
+        if self._smtp is None:
+            return
+        if self._stage not in (Stage.BODY, Stage.DOT):
+            with suppress(OSError, smtplib.SMTPException), self._deadline(_QUIT_SECONDS):
+                self._smtp.docmd("QUIT")
+        self._close()
+
+    # ------------------------------------------------------------------------------ connection
+
+    def _connect(self) -> smtplib.SMTP:
+        """Open, encrypt and log in; a failure concerns every recipient and is not tried again."""
+        if self._connections > _RECONNECTS:
+            raise self._stop(
+                self._error(f"lost {self._connections} connections, giving up for now")
+            )
+        self._connections += 1
+        try:
+            smtp = self._open()
+            with self._before_the_dot(self._settings.timeouts.setup):
+                self._set_up(smtp)
+        except DeliveryError as error:
+            self._close()
+            raise self._stop(error) from error
+        return smtp
+
+    def _open(self) -> smtplib.SMTP:
+        import smtplib
+
+        settings = self._settings
+        self._stage, self._served, self._half_done = Stage.CONNECT, 0, False
+        try:
+            sock = socket.create_connection(
+                (settings.host, settings.used_port), settings.timeouts.connect
+            )
+        except OSError as error:
+            raise self._error(f"cannot be reached ({_reason(error)})") from error
+        # Nagle and delayed ACK together cost about 45 ms a mail over TLS; set on the plain socket.
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.settimeout(settings.timeouts.command)
+        self._smtp = smtplib.SMTP(local_hostname=settings.hello)
+        self._smtp.sock = sock
+        self._smtp.file = _WholeLines(sock)
+        return self._smtp
+
+    def _set_up(self, smtp: smtplib.SMTP) -> None:
+        if self._settings.security == "tls":
+            self._encrypt(smtp)
+        self._stage = Stage.GREETING
+        self._require(smtp.getreply())
+        self._hello(smtp)
+        if self._settings.security == "starttls":
+            if not smtp.has_extn("starttls"):
+                raise self._error(
+                    "offers no STARTTLS, so nothing was sent; check host, port and security"
+                )
+            self._say(smtp, Stage.STARTTLS)
+            self._encrypt(smtp)
+            self._hello(smtp)
+        if self._settings.username is not None and self._settings.password is not None:
+            self._log_in(smtp, self._settings.username, self._settings.password.reveal())
+
+    def _hello(self, smtp: smtplib.SMTP) -> None:
+        self._stage = Stage.EHLO
+        self._require(smtp.ehlo())
+
+    def _encrypt(self, smtp: smtplib.SMTP) -> None:
+        """Start TLS with a verified certificate and forget what was said in the clear."""
+        self._stage = Stage.TLS
+        context = _tls_context(self._settings)
+        sock = context.wrap_socket(
+            _socket(smtp), server_hostname=self._settings.host, do_handshake_on_connect=False
+        )
+        smtp.sock = sock
+        sock.do_handshake()
+        # A new reader: a reply injected before the handshake must not be read after it.
+        smtp.file = _WholeLines(sock)
+        smtp.ehlo_resp = None
+        smtp.esmtp_features = {}
+        smtp.does_esmtp = False
+
+    def _log_in(self, smtp: smtplib.SMTP, user: str, password: str) -> None:
+        """Try exactly one mechanism: `login()` tries all, so one wrong password locks accounts."""
+        import smtplib
+
+        self._stage = Stage.AUTH
+        offered = smtp.esmtp_features.get("auth", "").upper().split()
+        fallback = "login" if "PLAIN" not in offered and "LOGIN" in offered else "plain"
+        mechanism = (self._settings.mechanism or fallback).upper()
+        if mechanism not in offered:
+            found = ", ".join(offered) or "no login"
+            raise self._error(f"offers {found}, not {mechanism}; check mechanism", permanent=True)
+        smtp.user, smtp.password = user, password
+
+        def bearer(challenge: bytes | None = None) -> str:
+            # An error comes as a challenge; an empty answer then brings the real refusal.
+            return "" if challenge else f"user={user}\1auth=Bearer {password}\1\1"
+
+        answers: dict[str, Any] = {
+            "PLAIN": smtp.auth_plain,
+            "LOGIN": smtp.auth_login,
+            "XOAUTH2": bearer,
+        }
+        try:
+            smtp.auth(mechanism, answers[mechanism])
+        except smtplib.SMTPAuthenticationError as error:
+            said = error.smtp_error
+            words = said.encode() if isinstance(said, str) else said
+            raise self._refusal((error.smtp_code, words)) from None
+
+    def _described(self, smtp: smtplib.SMTP) -> str:
+        import ssl
+
+        sock, features = smtp.sock, smtp.esmtp_features
+        user = self._settings.username
+        return ", ".join(
+            (
+                str(sock.version()) if isinstance(sock, ssl.SSLSocket) else "not encrypted",
+                f"logged in as {user}" if user else "no login",
+                f"SIZE {features['size']}" if features.get("size") else "no SIZE limit",
+                f"mechanisms {features.get('auth', '').strip() or 'none'}",
+            )
+        )
+
+    # --------------------------------------------------------------------------------- message
+
+    def _begin(self, envelope: Envelope) -> smtplib.SMTP:
+        """Say MAIL, on a fresh connection when the one at hand has been closed meanwhile."""
+        if self._smtp is not None and self._served >= self._settings.max_per_connection:
+            self.quit()
+            self._connections -= 1  # planned, so not one of the reconnects
+        if self._smtp is None:
+            return self._mail(self._connect(), envelope)
+        try:
+            return self._mail(self._smtp, envelope)
+        except DeliveryError:
+            if self._smtp is not None:
+                raise
+            return self._mail(self._connect(), envelope)
+
+    def _mail(self, smtp: smtplib.SMTP, envelope: Envelope) -> smtplib.SMTP:
+        size = len(envelope.content)
+        limit = smtp.esmtp_features.get("size", "")
+        if limit.isdigit() and 0 < int(limit) < size:
+            what = f"takes messages up to {limit} bytes, this one has {size}"
+            raise self._error(what, permanent=True)
+        sender = self._settings.envelope_sender
+        parameter = f" SIZE={size}" if smtp.has_extn("size") else ""
+        with self._before_the_dot(self._settings.timeouts.command):
+            if self._half_done:
+                self._say(smtp, Stage.RSET)
+            self._half_done = True
+            try:
+                self._say(smtp, Stage.MAIL, f"FROM:<{sender}>{parameter}")
+            except DeliveryError as error:
+                if error.permanent:
+                    # It is the sender that was refused, so nobody else need be tried.
+                    self._stop(
+                        self._error(f"refused the sender {sender}: {error.reply}", permanent=True)
+                    )
+                raise
+        return smtp
+
+    def _transfer(self, smtp: smtplib.SMTP, envelope: Envelope) -> None:
+        """Say RCPT and DATA and stream the body without the dot: nothing is accepted yet."""
+        timeouts = self._settings.timeouts
+        with self._before_the_dot(timeouts.transfer):
+            self._say(smtp, Stage.RCPT, f"TO:<{self._recipient}>")
+            self._say(smtp, Stage.DATA, wanted=3)
+            self._stage = Stage.BODY
+            sock = _socket(smtp)
+            sock.settimeout(timeouts.body)
+            sock.sendall(stuffed(envelope.content))
+
+    def _finish(self, smtp: smtplib.SMTP) -> str:
+        """Write the dot and read the answer; from here on silence means unknown."""
+        import smtplib
+
+        timeouts = self._settings.timeouts
+        with self._before_the_dot(timeouts.command):
+            sock = _socket(smtp)
+            sock.settimeout(timeouts.reply)
+        self._stage = Stage.DOT
+        try:
+            with self._deadline(timeouts.reply):
+                sock.sendall(b".\r\n")
+                reply = smtp.getreply()
+        except (OSError, smtplib.SMTPException) as error:
+            self._close()
+            raise self._unknown(f"no answer ({_reason(error)})") from error
+        if reply[0] // 100 in (4, 5):
+            raise self._refusal(reply)
+        if reply[0] // 100 != _DONE:
+            self._close()
+            raise self._unknown(f"the unreadable answer {self._shown(reply)}")
+        sock.settimeout(timeouts.command)
+        self._stage, self._half_done = Stage.DONE, False
+        self._served += 1
+        return self._shown(reply)
+
+    # --------------------------------------------------------------------------------- replies
+
+    def _say(
+        self, smtp: smtplib.SMTP, stage: Stage, argument: str = "", *, wanted: int = _DONE
+    ) -> None:
+        self._stage = stage
+        self._require(smtp.docmd(stage.name, argument), wanted=wanted)
+
+    def _require(self, reply: tuple[int, bytes], *, wanted: int = _DONE) -> None:
+        if reply[0] // 100 != wanted:
+            raise self._refusal(reply)
+
+    def _refusal(self, reply: tuple[int, bytes]) -> DeliveryError:
+        """Return the error of an answer that says no: the relay did not take the message."""
+        if reply[0] // 100 not in (4, 5) or reply[0] == _CLOSING:
+            self._close()
+        shown = self._shown(reply)
+        whom = f" {masked(self._recipient)}" if self._recipient else ""
+        what = f"refused{whom} at {self._stage.value}: {shown}"
+        return self._error(what, permanent=reply[0] // 100 == _NEVER, reply=shown)
+
+    def _shown(self, reply: tuple[int, bytes]) -> str:
+        """Return a reply fit for a log: printable, on one line, without the full address."""
+        text = " ".join(reply[1].decode("utf-8", "replace").split())[:_LONGEST_REPLY]
+        text = "".join(letter if letter.isprintable() else "?" for letter in text)
+        if self._recipient:
+            text = re.sub(
+                re.escape(self._recipient), masked(self._recipient), text, flags=re.IGNORECASE
+            )
+        return f"{reply[0]} {text}".strip()
+
+    # ---------------------------------------------------------------------------------- errors
+
+    @contextmanager
+    def _before_the_dot(self, seconds: float) -> Iterator[None]:
+        """Run steps under a deadline; whatever breaks here, nothing was taken."""
+        import smtplib
+
+        try:
+            with self._deadline(seconds):
+                yield
+        except (OSError, smtplib.SMTPException) as error:
+            self._close()
+            raise self._error(f"failed at {self._stage.value} ({_reason(error)})") from error
+
+    @contextmanager
+    def _deadline(self, seconds: float) -> Iterator[None]:
+        """Cut the connection after `seconds`: a socket's timeout starts anew with every byte."""
+        timer = Timer(seconds, self._cut)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+
+    def _cut(self) -> None:
+        if self._smtp is not None and self._smtp.sock is not None:
+            with suppress(OSError):
+                # The plain method also on a TLS socket, whose own would race with the reader.
+                socket.socket.shutdown(self._smtp.sock, socket.SHUT_RDWR)
+
+    def _close(self) -> None:
+        if self._smtp is not None:
+            self._smtp.close()
+            self._smtp = None
+
+    def _error(self, what: str, *, permanent: bool = False, reply: str = "") -> DeliveryError:
+        return DeliveryError(
+            "smtp", f"{self._settings.address} {what}", permanent=permanent, reply=reply
+        )
+
+    def _unknown(self, what: str) -> OutcomeUnknownError:
+        text = f"{self._settings.address} had the whole message for {masked(self._recipient)}, then {what}"
+        return OutcomeUnknownError("smtp", text)
+
+    def _stop(self, error: DeliveryError) -> DeliveryError:
+        """Remember an error that concerns everybody, so that nobody else is tried."""
+        what = str(error).removeprefix("smtp: ")
+        self._stopped = DeliveryError(
+            "smtp", what, permanent=error.permanent, concerns_all=True, reply=error.reply
+        )
+        return self._stopped
+
+
+class _WholeLines:
+    """The reader that smtplib takes replies from; smtplib itself believes half a line.
+
+    A connection lost after "250" of "250 queued" or of "250-more to come" would count as taken.
+    """
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._file = sock.makefile("rb")
+
+    def readline(self, limit: int) -> bytes:
+        """Return a line with its end, or nothing at the end of the conversation."""
+        line = self._file.readline(limit)
+        if line and not line.endswith(b"\n") and len(line) < limit:
+            raise ConnectionError("the reply was cut off")
+        return line
+
+    def close(self) -> None:
+        """Let go of the socket."""
+        self._file.close()
+
+
+def stuffed(content: bytes) -> bytes:
+    """Return a message as DATA carries it: dots at line starts doubled, a line end at the end.
+
+    Raises:
+        ValueError: a line does not end with CRLF; some servers split a message there.
+    """
+    if re.search(rb"(?<!\r)\n|\r(?!\n)", content):
+        raise ValueError("a mail's lines must end with CRLF")
+    body = re.sub(rb"(?m)^\.", b"..", content)
+    return body if body.endswith(b"\r\n") else body + b"\r\n"
+
+
+def _tls_context(settings: Smtp) -> ssl.SSLContext:
+    """Return a context that verifies; without one smtplib accepts any certificate (cpython #91826)."""
+    import ssl
+
+    authority = settings.folder / settings.ca_file if settings.ca_file else None
+    context = ssl.create_default_context(cafile=authority)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
+
+
+def _socket(smtp: smtplib.SMTP) -> socket.socket:
+    if smtp.sock is None:  # cut by a deadline between two steps
+        raise ConnectionError("the connection is closed")
+    return smtp.sock
+
+
+def _reason(error: BaseException) -> str:
+    """Return an error's words, without the number and the source line that OpenSSL adds."""
+    text = getattr(error, "verify_message", None) or getattr(error, "strerror", None) or str(error)
+    return str(text) or type(error).__name__
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"

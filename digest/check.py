@@ -1,0 +1,302 @@
+"""`digest check`: would a send work, and if not, what to change."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from itertools import groupby
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from digest.channels import Channel
+from digest.compose import compose, due_on, facts_of, latest_business_date, reason_in_words
+from digest.connectors import Checks, Connector
+from digest.editions import Month, Upcoming, counting_plan, upcoming
+from digest.errors import ConfigError, ConnectorError, DigestError
+from digest.ledger import read_ledger
+from digest.model import Finding, Kind, LeadCounts, Note, NoteCode, Period, Workday, local_instant
+from digest.render import render
+from digest.render.locales import locale_for
+from digest.settings import Settings
+from digest.sla import Goal, goals
+from digest.workdays import weight_of
+
+NEXT_EDITIONS = 5
+_SHOWN_VALUES = 10
+
+_WHY = {
+    NoteCode.CLOSE_RATE_MISSING: "close rate missing",
+    NoteCode.DEAL_SIZE_MISSING: "deal size missing",
+    NoteCode.REVENUE_GOAL_MISSING: "revenue goal missing",
+    NoteCode.SHARE_MISSING: "marketing share missing",
+    NoteCode.NO_SLA: "the SLA has no revenue goals for this month",
+}
+
+
+def run(settings: Settings, *, now: datetime, business_date: date) -> tuple[Finding, ...]:
+    """Look at everything a send needs and return what was found, in the order of a send.
+
+    A finding of level "error" means that a send would not work. Contacts the source and the channels,
+    sends nothing and writes nothing.
+
+    Args:
+        settings: one digest.
+        now: the instant of asking, UTC.
+        business_date: the date for which a send would be asked.
+    """
+    parts: tuple[tuple[str, Callable[[], Iterator[Finding]]], ...] = (
+        ("config", lambda: _config(settings)),
+        ("SLA", lambda: _plan(settings, business_date)),
+        ("calendar", lambda: _calendar(settings, business_date)),
+        ("next editions", lambda: _editions(settings, business_date)),
+        ("source", lambda: _source(settings, business_date, now)),
+        ("deals", lambda: _deals(settings, business_date, now)),
+        ("follow-up", lambda: _follow_up(settings, business_date, now)),
+        ("language", lambda: _languages(settings)),
+        ("templates", lambda: _templates(settings, business_date, now)),
+        *(
+            (f"channel {name}", _channel_of(channel, name))
+            for name, channel in settings.channels.items()
+        ),
+        ("ledger", lambda: _ledger(settings.ledger)),
+    )
+    return tuple(finding for subject, part in parts for finding in _guarded(subject, part))
+
+
+def _guarded(subject: str, part: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
+    """Turn what a person can mend into findings; anything else is a bug and goes on up."""
+    try:
+        yield from part()
+    except ConfigError as error:
+        for mistake in error.mistakes:
+            yield Finding("error", subject, mistake)
+    except DigestError as error:
+        yield Finding("error", subject, str(error))
+
+
+# -------------------------------------------------------------------------------- without any contact
+
+
+def _config(settings: Settings) -> Iterator[Finding]:
+    yield Finding("ok", "config", f"{settings.path} is valid")
+    for warning in settings.warnings:
+        yield Finding("warning", "config", warning)
+
+
+def _plan(settings: Settings, business_date: date) -> Iterator[Finding]:
+    month = _month(settings, business_date).plan_month
+    owed = goals(settings.plan, month, on=business_date)
+    known = [goal for goal in owed if goal.goal is not None]
+    if known:
+        total = sum(goal.goal or 0 for goal in known)
+        listed = ", ".join(f"{goal.segment} {goal.goal}{_by_hand(goal)}" for goal in known)
+        yield Finding("ok", "SLA", f"{month:%B %Y}: {listed}; {total} leads in total")
+    missing: dict[str, list[str]] = {}
+    for goal in owed:
+        if goal.goal is None:
+            missing.setdefault(_why(goal.notes), []).append(goal.segment)
+    for why, segments in missing.items():
+        yield Finding("warning", "SLA", f"no goal for {month:%B %Y}: {', '.join(segments)} ({why})")
+    if not owed:
+        yield Finding("warning", "SLA", "the SLA names no segment yet; fill in the worksheet")
+
+
+def _month(settings: Settings, business_date: date) -> Month:
+    try:
+        return facts_of(settings).months.of(business_date)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+
+
+def _by_hand(goal: Goal) -> str:
+    return " (set by hand)" if goal.by_hand else ""
+
+
+def _why(notes: Sequence[Note]) -> str:
+    return ", ".join(_WHY[note.code] for note in notes if note.code in _WHY) or "it is not defined"
+
+
+def _calendar(settings: Settings, business_date: date) -> Iterator[Finding]:
+    month = _month(settings, business_date).period
+    named = {"": settings.calendar, **settings.calendars}
+    for name, calendar in named.items():
+        try:
+            count = float(weight_of(calendar.days(month)))
+        except ValueError as error:
+            raise ConfigError(str(error)) from error
+        subject = f"calendar {name}".rstrip()
+        yield Finding(
+            "ok",
+            subject,
+            f"{calendar.label}: {count:g} workdays from {_day(month.start)} {month.start:%Y}",
+        )
+
+
+def _editions(settings: Settings, business_date: date) -> Iterator[Finding]:
+    try:
+        coming = upcoming(
+            settings.calendar, business_date, NEXT_EDITIONS, months=facts_of(settings).months
+        )
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+    for edition in coming:
+        yield Finding("ok", "next edition", _edition(settings, edition))
+
+
+def _edition(settings: Settings, edition: Upcoming) -> str:
+    due = edition.due
+    at = local_instant(due.business_date, settings.send_at, settings.timezone)
+    local = at.astimezone(ZoneInfo(settings.timezone))
+    kind = (
+        f"closes {due.closes.period.start:%B}"
+        if due.kind is Kind.MONTH_CLOSE and due.closes
+        else "month to date"
+    )
+    text = (
+        f"{local:%a} {_day(local)} {local:%Y %H:%M} ({at.astimezone(UTC):%H:%M} UTC), {kind}, "
+        f"covers {_span(due.covers[0], due.covers[-1])}"
+    )
+    skipped = "; ".join(_skipped(edition.skipped))
+    return f"{text}; none on {skipped}" if skipped else text
+
+
+def _skipped(days: Sequence[Workday]) -> Iterator[str]:
+    for reason, group in groupby(days, key=lambda day: day.reason or "no workday"):
+        same = [day.day for day in group]
+        yield f"{_span(same[0], same[-1])} ({reason_in_words(reason)})"
+
+
+def _span(first: date, last: date) -> str:
+    return _day(first) if first == last else f"{_day(first)} to {_day(last)}"
+
+
+def _day(day: date) -> str:
+    return f"{day.day} {day:%b}"  # %-d is unknown to Windows
+
+
+def _ledger(ledger: Path) -> Iterator[Finding]:
+    folder = ledger.parent
+    if not folder.is_dir():
+        yield Finding("error", "ledger", f"the folder {folder} does not exist; create it")
+        return
+    if not os.access(folder, os.W_OK | os.X_OK):
+        yield Finding("error", "ledger", f"the folder {folder} cannot be written by this user")
+        return
+    reader = read_ledger(ledger)
+    state = "is readable" if reader else "will be created by the first send"
+    yield Finding("ok", "ledger", f"{ledger} {state}")
+
+
+# -------------------------------------------------------------------------------- source and channels
+
+
+def _source(settings: Settings, business_date: date, now: datetime) -> Iterator[Finding]:
+    months = facts_of(settings).months
+    period = counting_plan(due_on(settings, business_date), months=months).current
+    found = tuple(_checked(settings.connector, settings, period, now))
+    yield from found
+    if any(finding.level == "error" for finding in found):
+        return
+    counts = settings.connector.count_leads(period=period, segments=settings.segments, now=now)
+    yield from _counted(settings, counts)
+
+
+def _checked(
+    connector: Connector, settings: Settings, period: Period, now: datetime
+) -> Iterator[Finding]:
+    if isinstance(connector, Checks):
+        yield from connector.check(period=period, segments=settings.segments, now=now)
+
+
+def _counted(settings: Settings, counts: LeadCounts) -> Iterator[Finding]:
+    span = _span(counts.period.start, counts.period.days()[-1])
+    text = f"{counts.total} leads on {span}, read from {counts.origin.source}"
+    if counts.reconciled:
+        yield Finding("ok", "source", text)
+    else:
+        yield Finding("error", "source", f"{text}; the days do not add up to the total")
+    for rule, records in counts.excluded:
+        yield Finding("ok", "source", f"the exclusion {rule!r} takes out {records} records")
+    unassigned = sum(leads for _, leads in counts.unknown)
+    if unassigned:
+        yield _unassigned(settings, counts, unassigned)
+
+
+def _unassigned(settings: Settings, counts: LeadCounts, leads: int) -> Finding:
+    values = ", ".join(
+        f"{value!r} {count}" if value else f"no value {count}"
+        for value, count in counts.unknown[:_SHOWN_VALUES]
+    )
+    rest = len(counts.unknown) - _SHOWN_VALUES
+    more = f" and {rest} more values" if rest > 0 else ""
+    many = leads >= settings.unassigned_leads or leads >= settings.unassigned_share * max(
+        counts.total, 1
+    )
+    return Finding(
+        "warning" if many else "ok",
+        "segments",
+        f"{leads} leads belong to no segment: {values}{more}; name them in `values` of a segment",
+    )
+
+
+def _deals(settings: Settings, business_date: date, now: datetime) -> Iterator[Finding]:
+    yield from _of_its_own("deals", settings.deals, settings, business_date, now)
+
+
+def _follow_up(settings: Settings, business_date: date, now: datetime) -> Iterator[Finding]:
+    source = settings.follow_up[1] if settings.follow_up else None
+    yield from _of_its_own("follow-up", source, settings, business_date, now)
+
+
+def _of_its_own(
+    subject: str, source: object, settings: Settings, business_date: date, now: datetime
+) -> Iterator[Finding]:
+    """Check a source of deals or follow-up of its own; the connector's was checked with it."""
+    if source is settings.connector or not isinstance(source, Checks):
+        return
+    months = facts_of(settings).months
+    period = counting_plan(due_on(settings, business_date), months=months).current
+    for finding in source.check(period=period, segments=settings.segments, now=now):
+        yield replace(finding, subject=f"{subject}, {finding.subject}")
+
+
+# ------------------------------------------------------------------------------------------ the mail
+
+
+def _languages(settings: Settings) -> Iterator[Finding]:
+    for language in _wanted(settings):
+        locale_for(language)
+    yield Finding("ok", "language", ", ".join(_wanted(settings)))
+
+
+def _wanted(settings: Settings) -> tuple[str, ...]:
+    """The languages of the digest and of its recipients."""
+    recipients = (r for channel in settings.channels.values() for r in channel.recipients)
+    chosen = (recipient.language for recipient in recipients if recipient.language)
+    return tuple(dict.fromkeys((settings.language, *chosen)))
+
+
+def _templates(settings: Settings, business_date: date, now: datetime) -> Iterator[Finding]:
+    """Render the newest edition with the user's own templates; the built-in ones are proved by tests."""
+    if settings.templates is None:
+        return
+    try:
+        edition = compose(settings, latest_business_date(settings, business_date), now=now)
+    except ConnectorError:
+        yield Finding("warning", "templates", "not tried out, since the source gave no numbers")
+        return
+    for language in _wanted(settings):
+        render(edition, language=language, templates=settings.templates, chart=False)
+    yield Finding("ok", "templates", f"{settings.templates} renders {', '.join(_wanted(settings))}")
+
+
+def _channel_of(channel: Channel, name: str) -> Callable[[], Iterator[Finding]]:
+    def look() -> Iterator[Finding]:
+        count = len(channel.recipients)
+        yield Finding("ok", f"channel {name}", f"{count} recipient{'' if count == 1 else 's'}")
+        for finding in channel.check():
+            yield replace(finding, subject=f"channel {name}")
+
+    return look

@@ -1,0 +1,627 @@
+"""The commands: read the clock and the environment, print errors, set the exit code."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+import click
+
+from digest import __version__
+from digest.errors import ConfigError, DeliveryError, DigestError
+
+if TYPE_CHECKING:
+    from digest.dispatch import Now
+    from digest.model import Edition, Finding
+    from digest.settings import Settings
+
+LANGUAGES = ("en", "de", "de-CH", "fr", "it")
+ORDER = ("demo", "init", "check", "show", "render", "send", "history", "resolve", "worksheet")
+
+
+@dataclass(frozen=True)
+class World:
+    """What only an entry point may know: the clock, the environment, how much to say."""
+
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC)  # noqa: TID251 - an entry point
+    environment: Mapping[str, str] = field(default_factory=lambda: os.environ)  # noqa: TID251 - an entry point
+    quiet: bool = False
+    verbose: bool = False
+
+
+class Commands(click.Group):
+    """A group whose failures are one paragraph on stderr and an exit code."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the commands in the order in which a newcomer meets them."""
+        del ctx
+        return sorted(self.commands, key=lambda name: (*ORDER, name).index(name))
+
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - as click declares it
+        """Run the command; a DigestError becomes its message and its exit code."""
+        try:
+            return super().invoke(ctx)
+        except DigestError as error:
+            complain(error)
+            ctx.exit(error.exit_code)
+
+
+def complain(error: DigestError, *, about: str = "") -> None:
+    """Print a failure to stderr, one line per mistake, control characters removed."""
+    with suppress(OSError):  # nobody listens: the exit code still tells
+        for line in str(error).splitlines():
+            click.secho("error: ", fg="red", bold=True, nl=False, err=True)
+            click.echo(printable(f"{about}{line}"), err=True)
+
+
+def as_typed() -> str:
+    """Return how this person calls the program: by name, or by its path in a virtual environment."""
+    from shutil import which
+
+    called = Path(sys.argv[0])
+    if which("digest") or called.name not in ("digest", "digest.exe"):
+        return "digest"
+    try:
+        return str(called.resolve().relative_to(Path.cwd()))
+    except ValueError:
+        return str(called)
+
+
+def printable(text: str) -> str:
+    """Return text from a file or a CRM without what could steer a terminal."""
+    return "".join(c if c == "\n" or c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def say(world: World, text: str) -> None:
+    """Print something a person may want to know, unless --quiet."""
+    if not world.quiet:
+        with suppress(OSError):
+            click.echo(printable(text), err=True)
+
+
+def plain(world: World) -> bool:
+    """Whether the person asked for no colours (no-color.org), or the terminal knows none."""
+    return bool(world.environment.get("NO_COLOR")) or world.environment.get("TERM") == "dumb"
+
+
+def in_colour(world: World) -> bool:
+    """Whether results are printed in colour: on a terminal that has them."""
+    return sys.stdout.isatty() and not plain(world)
+
+
+def as_json(value: object) -> str:
+    """Return JSON that the output can carry: escaped where it is not UTF-8."""
+    encoding = (getattr(sys.stdout, "encoding", None) or "utf-8").casefold().replace("-", "")
+    return json.dumps(value, ensure_ascii=not encoding.startswith("utf"), indent=2)
+
+
+@contextmanager
+def working(text: str) -> Iterator[None]:
+    """Show that something is going on, on a terminal only."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status(text):
+        yield
+
+
+class Day(click.ParamType[date]):
+    """A date as YYYY-MM-DD."""
+
+    name = "YYYY-MM-DD"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> date:
+        """Return the date, or say what was found."""
+        if isinstance(value, date):
+            return value
+        try:
+            found = date.fromisoformat(str(value))
+        except ValueError:
+            found = None
+        # Python also reads 20260615 and 2026-W25-1, which only a slip of the hand would write.
+        if found is None or found.isoformat() != value:
+            self.fail(f"{value!r} is not a date like 2026-06-15", param, ctx)
+        return found
+
+
+CONFIG = click.argument("config", type=click.Path(path_type=Path))
+CONFIGS = click.argument("config", nargs=-1, required=True, type=click.Path(path_type=Path))
+DATE = click.option("--date", "day", type=Day(), help="Business date; default today.")
+LANGUAGE = click.option("--language", type=click.Choice(LANGUAGES), help="Default: the digest's.")
+
+
+def examples(text: str) -> str:
+    """Return the part of a command's help that shows how it is used, kept as it is written."""
+    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in text.strip().splitlines())
+
+
+@click.group(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=examples(
+        "digest demo                 see it work, without credentials\n"
+        "digest init                 set up your own\n"
+        "digest check digest.toml    would a send work?\n"
+        "digest send digest.toml     what cron calls; sends once"
+    ),
+)
+@click.version_option(__version__, prog_name="digest")
+@click.option("--quiet", "-q", is_flag=True, help="Print only results and errors.")
+@click.option("--verbose", "-v", is_flag=True, help="Print queries and each step.")
+@click.pass_context
+def cli(ctx: click.Context, *, quiet: bool, verbose: bool) -> None:
+    """Every workday, one email: where the month stands against the leads promised to sales."""
+    world = ctx.obj or World()
+    ctx.obj = World(world.clock, world.environment, quiet=quiet, verbose=verbose)
+    if plain(ctx.obj):
+        ctx.color = False
+
+
+# ------------------------------------------------------------------------------------------ demo
+
+
+@cli.command(
+    short_help="See it work, without credentials.",
+    epilog=examples(
+        "digest demo\ndigest demo my-folder --language de-CH\ndigest demo --date 2026-05-04"
+    ),
+)
+@click.argument("folder", default="digest-demo", type=click.Path(path_type=Path, file_okay=False))
+@DATE
+@LANGUAGE
+@click.pass_obj
+def demo(world: World, folder: Path, day: date | None, language: str | None) -> None:
+    """Build a sample CRM, worksheet and config in FOLDER and send today's digest to a local inbox.
+
+    Needs no credentials and no network. FOLDER is rewritten when it holds an earlier demo.
+    """
+    from digest.demo import run
+
+    wanted = day or world.clock().astimezone(ZoneInfo("Europe/Zurich")).date()
+    with working("building the sample company and sending its digest"):
+        shown = run(
+            folder,
+            wanted=wanted,
+            language=language or "en",
+            colour=in_colour(world),
+            command=as_typed(),
+        )
+    click.echo(shown)
+
+
+# ---------------------------------------------------------------------------- reading an edition
+
+
+def settings_of(world: World, config: Path) -> Settings:
+    """Load one config and print its warnings."""
+    from digest.settings import load
+
+    settings = load(config, environment=world.environment)
+    for warning in settings.warnings:
+        say(world, f"warning: {warning}")
+    return settings
+
+
+def edition_of(world: World, settings: Settings, day: date | None) -> Edition:
+    """Return the edition to look at: of `day`, or the latest one due by today."""
+    from digest.compose import latest_business_date
+    from digest.dispatch import edition_to_show, today_of
+
+    today = today_of(settings, world.clock())
+    business_date = day or latest_business_date(settings, today)
+    if business_date != today and day is None:
+        say(world, f"no edition today ({today}); this is the edition of {business_date}")
+    with working(f"reading the leads up to {business_date}"):
+        return edition_to_show(settings, business_date, world.clock())
+
+
+@cli.command(
+    epilog=examples(
+        "digest show digest.toml\n"
+        "digest show digest.toml --date 2026-06-15 --format json | jq .total.gap"
+    )
+)
+@CONFIG
+@DATE
+@LANGUAGE
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text")
+@click.pass_obj
+def show(world: World, config: Path, day: date | None, language: str | None, form: str) -> None:
+    """Show the edition in the terminal. Sends nothing, records nothing."""
+    settings = settings_of(world, config)
+    edition = edition_of(world, settings, day)
+    if form == "json":
+        from digest.render.scorecard import scorecard_json
+
+        scorecard = scorecard_json(edition, language or edition.language)
+        click.echo(as_json(scorecard))
+        return
+    from digest.render.text import render_terminal
+
+    click.echo(render_terminal(edition, language=language, colour=in_colour(world)))
+    if world.verbose:
+        say(world, f"\nquery: {edition.origin.query}")
+
+
+@cli.command(
+    short_help="Write the edition's files to a folder.",
+    epilog=examples("digest render digest.toml --out edition/"),
+)
+@CONFIG
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True)
+@DATE
+@LANGUAGE
+@click.pass_obj
+def render(world: World, config: Path, out: Path, day: date | None, language: str | None) -> None:
+    """Write the edition's files to a folder: HTML, text, mail, chart and scorecard.
+
+    Sends nothing, records nothing.
+    """
+    from digest.dispatch import write_edition
+
+    settings = settings_of(world, config)
+    edition = edition_of(world, settings, day)
+    for path in write_edition(settings, edition, out, language=language, now=world.clock()):
+        click.echo(str(path))
+
+
+# ---------------------------------------------------------------------------------------- sending
+
+
+@cli.command(
+    epilog=examples(
+        "digest send digest.toml                     what cron calls, as often as it likes\n"
+        "digest send /etc/digest/                    every digest of a folder\n"
+        "digest send digest.toml --to me@firm.example   a test, marked [TEST]\n"
+        "digest send digest.toml --date 2026-06-15   this edition, whatever the time"
+    )
+)
+@CONFIGS
+@DATE
+@click.option("--to", "test_to", multiple=True, metavar="ADDRESS", help="Send a test here only.")
+@click.option("--accept-drop", is_flag=True, help="Send although the month's leads fell.")
+@click.pass_obj
+def send(
+    world: World,
+    config: Sequence[Path],
+    day: date | None,
+    test_to: Sequence[str],
+    *,
+    accept_drop: bool,
+) -> None:
+    """Send what is due and not yet sent. Calling it twice, or twice at once, sends once.
+
+    Without --date it sends today's edition between send_at and send_until of the settings, and exits 0
+    with a reason at other times. With several digests the exit code is the highest of theirs.
+    """
+    from digest.dispatch import send_digest, send_test
+    from digest.model import Recipient
+    from digest.settings import load_many
+    from digest.settings.recipients import address_problem
+
+    if problems := [problem for address in test_to if (problem := address_problem(address))]:
+        raise ConfigError(*(f"--to: {problem}" for problem in problems))
+    loaded, errors = load_many(config, environment=world.environment)
+    for error in errors:
+        complain(error)
+    now = waiting(world)
+    codes = [error.exit_code for error in errors]
+    for settings in loaded:
+        about = f"{settings.id}: "
+        if now.stop():
+            complain(
+                DeliveryError(settings.id, "not started, the run was stopped", permanent=False)
+            )
+            codes.append(DeliveryError.exit_code)
+            continue
+        try:
+            with working(f"{about}composing and sending"):
+                reports = [send_test(settings, now, Recipient(address), day) for address in test_to]
+                if not test_to:
+                    reports = [send_digest(settings, now, day=day, accept_drop=accept_drop)]
+        except DigestError as error:
+            complain(error, about=about)
+            codes.append(error.exit_code)
+            continue
+        for report in reports:
+            codes.append(report.exit_code)
+            if report.happened or not world.quiet:
+                # A reader that went away must not keep the next digest from being sent.
+                with suppress(OSError):
+                    click.echo(printable("\n".join(f"{about}{line}" for line in report.lines)))
+    if any(codes):
+        raise click.exceptions.Exit(max(codes))
+
+
+def waiting(world: World) -> Now:
+    """Return the clock to send by; SIGTERM and Ctrl-C end the run after the message on its way.
+
+    A message that is cut off between its last byte and the answer has an outcome that nobody knows, so
+    only a second Ctrl-C stops at once.
+    """
+    import signal
+    import time
+
+    from digest.dispatch import Now
+
+    stopped: list[int] = []
+
+    def stop(number: int, _frame: object) -> None:
+        if stopped and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        stopped.append(number)
+        if number == signal.SIGINT:
+            with suppress(RuntimeError):  # it came while something was being printed
+                say(world, "stopping after the message on its way; Ctrl-C again stops at once")
+
+    signal.signal(signal.SIGTERM, stop)
+    before = signal.getsignal(signal.SIGINT)
+    if before != signal.SIG_IGN:  # as the shell sets it for what runs in the background
+        signal.signal(signal.SIGINT, stop)
+        click.get_current_context().call_on_close(lambda: signal.signal(signal.SIGINT, before))
+    return Now(
+        clock=world.clock,
+        sleep=lambda seconds: _sleep(seconds, time.sleep, lambda: bool(stopped)),
+        stop=lambda: bool(stopped),
+        tell=lambda text: say(world, text),
+    )
+
+
+def _sleep(seconds: float, sleep: Callable[[float], None], stopped: Callable[[], bool]) -> None:
+    """Wait in small steps, so that a request to end is heard within a second."""
+    left = seconds
+    while left > 0 and not stopped():
+        sleep(min(1.0, left))
+        left -= 1.0
+
+
+@cli.command(
+    short_help="Show what was sent, to whom and when.",
+    epilog=examples(
+        "digest history digest.toml\n"
+        "digest history digest.toml --date 2026-06-15      every recipient of one edition\n"
+        "digest history digest.toml --format json"
+    ),
+)
+@CONFIG
+@DATE
+@click.option(
+    "--last", type=click.IntRange(1), default=30, show_default=True, help="How many editions."
+)
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text")
+@click.pass_obj
+def history(world: World, config: Path, day: date | None, last: int, form: str) -> None:
+    """Show what was sent, to whom and when; addresses are masked in the table. Open outcomes first."""
+    from digest.history import facts, table
+    from digest.ledger import read_ledger
+
+    settings = settings_of(world, config)
+    reader = read_ledger(settings.ledger)
+    if reader is None:
+        click.echo(f"nothing sent yet: there is no ledger {settings.ledger}")
+        return
+    found = facts(reader, settings, day=day, last=last)
+    click.echo(as_json(found) if form == "json" else printable(table(found)))
+
+
+@cli.command(
+    short_help="Settle a delivery whose outcome is unknown.",
+    epilog=examples("digest resolve demo/2026-06-15/smtp/ana@firm.example --sent"),
+)
+@click.argument("key")
+@click.option("--sent", "decision", flag_value="sent", help="It arrived: never send it again.")
+@click.option("--resend", "decision", flag_value="resend", help="It did not: send the same bytes.")
+@click.option("--cancel", "decision", flag_value="cancel", help="Give it up.")
+@click.option(
+    "--config",
+    default="digest.toml",
+    show_default=True,
+    type=click.Path(path_type=Path),
+    help="The digest whose ledger holds it.",
+)
+@click.pass_obj
+def resolve(world: World, key: str, decision: str | None, config: Path) -> None:
+    """Settle a delivery whose outcome is unknown; `digest history` lists the keys."""
+    from digest.dispatch import pin_of
+    from digest.ledger import Decision, open_ledger, read_ledger
+
+    if decision is None:
+        raise click.UsageError("say what became of it: --sent, --resend or --cancel")
+    settings = settings_of(world, config)
+    if read_ledger(settings.ledger) is None:
+        raise ConfigError(f"{settings.ledger}: there is no ledger yet, so nothing to settle")
+    ledger = open_ledger(settings.ledger, clock=world.clock, pin=pin_of(settings))
+    settled = ledger.resolve(key, Decision(decision))
+    click.echo(printable(f"{settled.key}: {settled.state} ({settled.note})"))
+
+
+# ------------------------------------------------------------------------------ setting up a digest
+
+
+@cli.command(
+    short_help="Set up a digest by answering a few questions.",
+    epilog=examples("digest init\ndigest init my-digest/"),
+)
+@click.argument("folder", default=".", type=click.Path(path_type=Path, file_okay=False))
+@click.pass_obj
+def init(world: World, folder: Path) -> None:
+    """Ask a few questions and write a commented digest.toml and the worksheet to FOLDER.
+
+    Never asks for a secret, only where it lives. Overwrites nothing.
+    """
+    from digest.init import ask_and_write
+
+    written = ask_and_write(folder, ask=click.prompt, today=world.clock().date())
+    for path in written:
+        click.echo(f"wrote {path}")
+    click.echo(f"next: fill in the worksheet, then `digest check {folder / 'digest.toml'}`")
+
+
+@cli.command(epilog=examples("digest check digest.toml\ndigest check /etc/digest/*.toml"))
+@CONFIGS
+@click.pass_obj
+def check(world: World, config: Sequence[Path]) -> None:
+    """Would a send work, and if not, what to change. Sends nothing, records nothing."""
+    from digest.check import run
+    from digest.dispatch import today_of
+    from digest.settings import load_many
+
+    loaded, errors = load_many(config, environment=world.environment)
+    for error in errors:
+        complain(error)
+    failed = bool(errors)
+    for settings in loaded:
+        if len(loaded) > 1:
+            click.secho(settings.id, bold=True)
+        today = today_of(settings, world.clock())
+        findings = run(settings, now=world.clock(), business_date=today)
+        failed = show_findings(findings) or failed
+    if failed:
+        raise click.exceptions.Exit(2)
+
+
+MARKS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "error": ("✗", "red")}
+
+
+@cli.command(
+    short_help="Print what completes commands in your shell.",
+    epilog=examples(
+        "digest completion bash >> ~/.bashrc\ndigest completion zsh >> ~/.zshrc\n"
+        "digest completion fish > ~/.config/fish/completions/digest.fish"
+    ),
+)
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print the line or script that completes `digest` commands in your shell."""
+    from click.shell_completion import get_completion_class
+
+    found = get_completion_class(shell)
+    if found is None:
+        raise ConfigError(f"click has no completion for {shell!r}; allowed: bash, zsh, fish")
+    click.echo(found(cli, {}, "digest", "_DIGEST_COMPLETE").source())
+
+
+# ---------------------------------------------------------------------------------- the worksheet
+
+
+@cli.group(
+    short_help="The six-step Excel worksheet: new, check, fill.",
+    epilog=examples(
+        "digest worksheet new sla.xlsx --segment DACH --segment Benelux --currency CHF\n"
+        "digest worksheet check sla.xlsx\n"
+        "digest worksheet fill digest.toml"
+    ),
+)
+def worksheet() -> None:
+    """The six-step Excel worksheet that marketing and sales agree on."""
+
+
+@worksheet.command(
+    "new",
+    short_help="Write a new worksheet.",
+    epilog=examples(
+        "digest worksheet new sla.xlsx --segment DACH --segment Benelux=EUR --currency CHF\n"
+        "digest worksheet new sla.xlsx --language de-CH --kind persona --year 2027"
+    ),
+)
+@click.argument("path", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--language", type=click.Choice(LANGUAGES), default="en", show_default=True)
+@click.option("--segment", "segments", multiple=True, metavar="NAME[=CURRENCY]", help="Repeatable.")
+@click.option("--currency", default="CHF", show_default=True, help="The plan currency.")
+@click.option("--kind", type=click.Choice(["region", "persona", "channel"]), default="region")
+@click.option("--year", type=int, help="Of the first month; default this year.")
+@click.option("--start-month", type=click.IntRange(1, 12), default=1, show_default=True)
+@click.pass_obj
+def worksheet_new(
+    world: World,
+    *,
+    path: Path,
+    language: str,
+    segments: Sequence[str],
+    currency: str,
+    kind: str,
+    year: int | None,
+    start_month: int,
+) -> None:
+    """Write a new worksheet to PATH: a filled example and sheets of your own. Overwrites nothing."""
+    from digest.worksheet import write_new
+
+    named = [
+        segment.rpartition("=") if "=" in segment else (segment, "", "") for segment in segments
+    ]
+    write_new(
+        path,
+        language=language,
+        segments=[name for name, _, _ in named],
+        currency=currency,
+        currencies={name: own for name, _, own in named if own},
+        segment_kind=kind,
+        year=year or world.clock().year,
+        start_month=start_month,
+    )
+    click.echo(f"wrote {path}; fill in the coloured cells, then `digest worksheet check {path}`")
+
+
+@worksheet.command(
+    "check",
+    short_help="Verify a worksheet by cell.",
+    epilog=examples("digest worksheet check sla.xlsx"),
+)
+@click.argument("path", type=click.Path(path_type=Path))
+def worksheet_check(path: Path) -> None:
+    """Verify a worksheet by cell: inputs, and every computed cell against our own calculation."""
+    from digest.worksheet import check as findings
+
+    if show_findings(findings(path)):
+        raise click.exceptions.Exit(2)
+
+
+@worksheet.command(
+    "fill",
+    short_help="Fill in close rates, deal sizes and actuals.",
+    epilog=examples(
+        "digest worksheet fill digest.toml\ndigest worksheet fill digest.toml --from 2027-01"
+    ),
+)
+@CONFIG
+@DATE
+@click.option(
+    "--from",
+    "valid_from",
+    metavar="YYYY-MM",
+    help="Write measured rates and sizes as terms valid from this month.",
+)
+@click.pass_obj
+def worksheet_fill(world: World, config: Path, day: date | None, valid_from: str | None) -> None:
+    """Fill close rates, deal sizes and actuals from the source into the config's worksheet.
+
+    Keeps everything else in the file; the previous file stays as name.bak.xlsx.
+    """
+    from digest.dispatch import fill_worksheet, today_of
+
+    settings = settings_of(world, config)
+    today = day or today_of(settings, world.clock())
+    with working("reading leads and deals"):
+        findings = fill_worksheet(settings, today=today, now=world.clock(), valid_from=valid_from)
+    show_findings(findings)
+
+
+def show_findings(findings: Sequence[Finding]) -> bool:
+    """Print findings, one a line; return whether one is an error."""
+    for finding in findings:
+        sign, colour = MARKS[finding.level]
+        click.secho(f"{sign} {finding.subject}: ", fg=colour, nl=False)
+        click.echo(printable(finding.text))
+    return any(finding.level == "error" for finding in findings)

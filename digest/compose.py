@@ -1,0 +1,266 @@
+"""The product in a few lines: settings and a date become an Edition. Nothing here has a side effect."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+from digest import editions, sla
+from digest.errors import ConfigError, ConnectorError
+from digest.followup import follow_up
+from digest.model import Note, NoteCode, Period, add_months, month_start
+from digest.tally import with_leads
+
+if TYPE_CHECKING:
+    from digest.model import (
+        DealStatistics,
+        Drift,
+        Edition,
+        FollowUp,
+        FollowUpRow,
+        Forecast,
+        LeadCounts,
+    )
+    from digest.settings import Settings
+
+MEASURED_MONTHS = 6  # domain rule: close rate and deal size come from the last six complete months
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What earlier editions said.
+
+    Attributes:
+        previous: the last edition really sent before the business date.
+        sent_on: returns the edition sent on a date, None when there was none.
+    """
+
+    previous: Edition | None = None
+    sent_on: Callable[[date], Edition | None] = lambda _day: None
+
+
+NOTHING_SENT = Memory()
+
+
+def compose(
+    settings: Settings, business_date: date, *, now: datetime, memory: Memory = NOTHING_SENT
+) -> Edition:
+    """Count, compare with the SLA, and put the edition of a business date together.
+
+    Leads that cannot be counted hold the edition; deals and follow-up that cannot be measured are left
+    out with a warning that says why.
+
+    Raises:
+        ConfigError: the date has no edition, or the plan or source named in the settings is wrong.
+        ConnectorError: the source gave no complete count.
+    """
+    facts = facts_of(settings)
+    due = due_on(settings, business_date, previous=memory.previous)
+    if due.kind is None:
+        raise ConfigError(
+            f"{settings.path.name}: no edition on {business_date}: {reason_in_words(due.reason)}"
+        )
+    wanted = editions.counting_plan(due, months=facts.months)
+    counts = _count(settings, wanted.current, now)
+    # Follow-up is asked for beside each count, so that a source may answer from what it has just read.
+    as_of = _as_of(settings, due, now)
+    rows, no_sales = _sales_rows(settings, wanted.current, as_of)
+    history = _count(settings, wanted.history, now) if wanted.history else None
+    if not no_sales:
+        earlier, no_sales = _sales_rows(settings, _month_before(due, facts, wanted.current), as_of)
+        rows += earlier
+    sales = None if no_sales else _follow_up(settings, due, rows, as_of)
+    drift, no_drift = _drift(settings, due, memory.previous, now, history)
+    edition = editions.compose_edition(
+        facts,
+        due,
+        counts=counts,
+        history=history,
+        previous=memory.previous,
+        printed_forecast=_printed_forecast(settings, due, memory),
+        history_hits=_hits(memory.previous),
+        drift=drift,
+    )
+    unknown = (*no_sales, *no_drift)
+    return replace(edition, follow_up=sales, warnings=(*edition.warnings, *unknown))
+
+
+def due_on(
+    settings: Settings, business_date: date, *, previous: Edition | None = None
+) -> editions.Due:
+    """Return what a business date brings for a digest.
+
+    Raises:
+        ConfigError: the date lies outside the calendar or the fiscal periods.
+    """
+    months = facts_of(settings).months
+    try:
+        return editions.due(business_date, settings.calendar, previous=previous, months=months)
+    except ValueError as error:
+        raise ConfigError(f"{settings.path.name}: {error}") from error
+
+
+_REASONS = {"weekend": "weekend", "closure": "company closure", "day_off": "day off"}
+
+
+def reason_in_words(reason: str | None) -> str:
+    """Return why a day has no edition: a word for a code of `workdays`, or the holiday's name."""
+    return _REASONS.get(reason or "", reason or "no workday")
+
+
+def latest_business_date(settings: Settings, today: date) -> date:
+    """Return today, or the workday before it when today has no edition."""
+    calendar = settings.calendar
+    return today if calendar.is_workday(today) else calendar.previous_workday(today)
+
+
+def facts_of(settings: Settings) -> editions.Facts:
+    """Return what the settings say about every edition."""
+    return editions.Facts(
+        digest=settings.id,
+        title=settings.title,
+        language=settings.language,
+        lead_definition=settings.lead_definition,
+        plan=settings.plan,
+        segments=settings.segments,
+        calendar=settings.calendar,
+        calendars=settings.calendars,
+        months=editions.Months(settings.timezone, settings.fiscal_periods),
+        thresholds=settings.thresholds,
+        weighting=settings.weighting,
+        show_forecast=settings.forecast,
+        frozen_after_workdays=settings.frozen_after_workdays,
+        link=settings.link,
+    )
+
+
+def _count(settings: Settings, period: Period, now: datetime) -> LeadCounts:
+    return settings.connector.count_leads(period=period, segments=settings.segments, now=now)
+
+
+# ------------------------------------------------------------------- what does not hold an edition
+
+
+def _sales_rows(
+    settings: Settings, period: Period | None, as_of: datetime
+) -> tuple[tuple[FollowUpRow, ...], tuple[Note, ...]]:
+    """Return what sales did with the leads of a period, or why that is not known."""
+    if settings.follow_up is None or period is None:
+        return (), ()
+    _, source = settings.follow_up
+    try:
+        return source.follow_up(period=period, segments=settings.segments, now=as_of), ()
+    except (ConnectorError, ConfigError) as error:
+        return (), (_missing(NoteCode.FOLLOW_UP_MISSING, error),)
+
+
+def _month_before(due: editions.Due, facts: editions.Facts, counted: Period) -> Period | None:
+    """Return the month before the judged one: its leads may still be overdue or need attempts."""
+    before = facts.months.before(due.closes or due.month)
+    if not before:
+        return None
+    return Period(before[0].period.start, counted.start, counted.timezone)
+
+
+def _follow_up(
+    settings: Settings, due: editions.Due, rows: tuple[FollowUpRow, ...], as_of: datetime
+) -> FollowUp | None:
+    """Judge the sales half of the month, or of the month that closes."""
+    if settings.follow_up is None:
+        return None
+    promise, _ = settings.follow_up
+    own = {segment.name: segment.calendar for segment in settings.segments}
+    return follow_up(
+        rows,
+        promise,
+        month=(due.closes or due.month).period,
+        now=as_of,
+        segments=tuple(own),
+        calendar=settings.calendars[promise.calendar] if promise.calendar else settings.calendar,
+        calendars={
+            name: settings.calendars[calendar]
+            for name, calendar in own.items()
+            if calendar and not promise.calendar
+        },
+    )
+
+
+def _as_of(settings: Settings, due: editions.Due, now: datetime) -> datetime:
+    """Return the instant of asking; for an edition of an earlier day the end of that day's sending."""
+    until = datetime.combine(due.business_date, settings.send_until, ZoneInfo(settings.timezone))
+    return min(now, until.astimezone(UTC))
+
+
+def _drift(
+    settings: Settings,
+    due: editions.Due,
+    previous: Edition | None,
+    now: datetime,
+    counted: LeadCounts | None,
+) -> tuple[tuple[Drift, ...] | None, tuple[Note, ...]]:
+    """Compare the plan with six complete months, in the first edition of a week; else None."""
+    if not _opens_week(settings, due.business_date, previous):
+        return None, ()
+    try:
+        deals = measured_deals(settings, due.business_date, now, counted)
+        if deals is None:
+            return None, ()
+        month = due.month.plan_month
+        return sla.drift(settings.plan, month, deals, on=due.business_date), ()
+    except (ConnectorError, ConfigError) as error:
+        return None, (_missing(NoteCode.DEALS_MISSING, error),)
+
+
+def measured_deals(
+    settings: Settings, day: date, now: datetime, counted: LeadCounts | None = None
+) -> DealStatistics | None:
+    """Measure the six complete months before a day's month; None where nothing is known of deals.
+
+    Deals of another system are set against the leads that the digest counts, for which `counted` serves
+    when it holds these months.
+
+    Raises:
+        ConfigError, ConnectorError: the deals, or the leads beside them, could not be read.
+    """
+    if settings.deals is None:
+        return None
+    this_month = month_start(day)
+    window = Period(add_months(this_month, -MEASURED_MONTHS), this_month, settings.timezone)
+    deals = settings.deals.deal_statistics(window=window, segments=settings.segments, now=now)
+    same: object = settings.connector
+    if settings.deals is same:
+        return deals
+    held = counted is not None and set(window.days()) <= set(counted.period.days())
+    counts = counted if counted is not None and held else _count(settings, window, now)
+    return with_leads(deals, counts.rows)
+
+
+def _opens_week(settings: Settings, day: date, previous: Edition | None) -> bool:
+    monday = day - timedelta(days=day.weekday())
+    if previous is not None:
+        return previous.business_date < monday
+    return settings.calendar.previous_workday(day) < monday
+
+
+def _missing(code: NoteCode, error: ConnectorError | ConfigError) -> Note:
+    return Note(code, text=str(error).partition("\n")[0])
+
+
+def _printed_forecast(settings: Settings, due: editions.Due, memory: Memory) -> Forecast | None:
+    if due.closes is None:
+        return None
+    printed = memory.sent_on(editions.mid_month(due.closes, settings.calendar))
+    return None if printed is None else printed.scorecard.total.forecast
+
+
+def _hits(previous: Edition | None) -> tuple[int, int] | None:
+    """Carry the record of printed forecasts forward from the last edition."""
+    if previous is None:
+        return None
+    if previous.closed is None or previous.closed.forecast_held is None:
+        return previous.history_hits
+    held, judged = previous.history_hits or (0, 0)
+    return held + previous.closed.forecast_held, judged + 1

@@ -1,0 +1,80 @@
+"""Where lead counts come from. To add one: write its module, then add its line to CONNECTORS."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Protocol, runtime_checkable
+
+from digest.connectors.hubspot import Hubspot
+from digest.connectors.salesforce import Salesforce
+from digest.connectors.spreadsheet import Spreadsheet
+from digest.connectors.sql import Sql
+from digest.model import DealStatistics, Finding, FollowUpRow, LeadCounts, Period, Segment
+
+
+class Connector(Protocol):
+    """A place that knows how many leads came in."""
+
+    def count_leads(
+        self, *, period: Period, segments: Sequence[Segment], now: datetime
+    ) -> LeadCounts:
+        """Count the leads of a period by local day and segment.
+
+        Returns one row per day and segment that has leads; a missing row is a zero. Leads of no known
+        segment come back as unassigned, never dropped. `now` is the instant of asking (UTC); it becomes
+        `as_of` unless the source knows better.
+
+        Raises:
+            ConnectorError: any part could not be read. A partial count is no count.
+            ConfigError: a table, column, file or sheet named in the settings does not exist.
+        """
+
+
+@runtime_checkable
+class MeasuresDeals(Protocol):
+    """A connector that also knows deals: steps 2 and 4 of the worksheet."""
+
+    def deal_statistics(
+        self, *, window: Period, segments: Sequence[Segment], now: datetime
+    ) -> DealStatistics:
+        """Measure deals and leads of a window of complete months, per segment and currency.
+
+        Raises:
+            ConnectorError: any part could not be read.
+        """
+
+
+@runtime_checkable
+class MeasuresFollowUp(Protocol):
+    """A connector that also knows what sales did with the leads."""
+
+    def follow_up(
+        self, *, period: Period, segments: Sequence[Segment], now: datetime
+    ) -> tuple[FollowUpRow, ...]:
+        """Return one row per lead qualified in the period, without identity.
+
+        Raises:
+            ConnectorError: any part could not be read.
+        """
+
+
+@runtime_checkable
+class Checks(Protocol):
+    """A connector that can prove beforehand that a run would work."""
+
+    def check(
+        self, *, period: Period, segments: Sequence[Segment], now: datetime
+    ) -> tuple[Finding, ...]:
+        """Look at credentials, tables, fields, permissions and time zones with the fewest calls.
+
+        Never raises for something a person can mend: that is a finding of level "error".
+        """
+
+
+CONNECTORS: Mapping[str, type[Connector]] = {
+    "hubspot": Hubspot,
+    "salesforce": Salesforce,
+    "spreadsheet": Spreadsheet,
+    "sql": Sql,
+}

@@ -1,0 +1,193 @@
+"""Proves beforehand that a run would work: what `digest check` says about HubSpot, in a handful of calls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from digest.connectors.hubspot.by_day import Counting
+from digest.connectors.hubspot.counting import lead_queries, window_of
+from digest.connectors.hubspot.dealing import deal_catalogue, deal_query
+from digest.connectors.hubspot.failures import NAME
+from digest.connectors.hubspot.schema import Schema, lead_schema
+from digest.connectors.hubspot.searching import (
+    UntrustworthyError,
+    pages_of,
+    total_of,
+)
+from digest.connectors.hubspot.transport import SEARCHES_PER_SECOND, WARN_SKEW, Errand
+from digest.errors import ConfigError, ConnectorError, DigestError, Reason
+from digest.model import Finding, Period, Segment, SegmentMap, normalise
+
+if TYPE_CHECKING:
+    from digest.connectors.hubspot import Deals, Hubspot
+
+_MANY = 10
+
+
+def check(
+    settings: Hubspot, period: Period, segments: Sequence[Segment], now: datetime
+) -> tuple[Finding, ...]:
+    """Read definitions and account, count once, and say what a run costs."""
+    errand = settings.errand(now, period.timezone)
+    return tuple(_Check(settings, period, segments, errand).findings())
+
+
+@dataclass(frozen=True)
+class _Check:
+    settings: Hubspot
+    period: Period
+    segments: Sequence[Segment]
+    errand: Errand
+
+    def findings(self) -> Iterator[Finding]:
+        try:
+            segment_map = SegmentMap(self.segments)
+            schema = lead_schema(
+                self.settings,
+                self.settings.session(),
+                self.errand,
+                self.settings.optional_properties,
+            )
+        except (ConfigError, ConnectorError) as error:
+            yield from _errors("HubSpot", error)
+            return
+        reads = self.errand.calls
+        yield Finding(
+            "ok", "HubSpot", f"the token is accepted, API version {self.settings.api_version}"
+        )
+        yield from self._version()
+        yield from self._properties(schema)
+        yield from self._values(schema, segment_map)
+        yield from self._attempt("account", self._account)
+        yield from self._attempt("leads", lambda: self._cost(schema, reads))
+        yield from self._follow_up(schema)
+        deals = self.settings.deals
+        if deals is not None:
+            yield from self._attempt("deals", lambda: self._deals(deals))
+        yield from self._headers()
+
+    def _attempt(self, subject: str, look: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
+        try:
+            yield from list(look())
+        except (ConfigError, ConnectorError) as error:
+            yield from _errors(subject, error)
+        except UntrustworthyError as error:
+            yield Finding("error", subject, f"{NAME}: {error}")
+
+    def _version(self) -> Iterator[Finding]:
+        if self.settings.api_version == "v3":
+            text = "v3 ends in September 2027; remove api_version to use the current one"
+            yield Finding("warning", "API version", text)
+
+    def _properties(self, schema: Schema) -> Iterator[Finding]:
+        for stage in schema.stages:
+            text = f"{stage.label} ({stage.id}), dated by {stage.dated.name}, as HubSpot holds it today"
+            yield Finding("ok", f"stage {stage.written!r}", text)
+        staged = {stage.dated.name for stage in schema.stages}
+        names = [d.name for d in schema.dates if d.name not in staged]
+        for name in dict.fromkeys([*names, *self.settings.lead_properties]):
+            known = schema.known[name]
+            yield Finding("ok", f"property {name!r}", f"{known.label}, {known.type}")
+        if self.settings.object != "contacts":
+            yield Finding("ok", "object", f"{self.settings.object} are counted, not contacts")
+
+    def _values(self, schema: Schema, segments: SegmentMap) -> Iterator[Finding]:
+        subject = f"property {schema.segment.name!r}"
+        options = [value for _, value in schema.segment.options]
+        if schema.segment.type != "enumeration":
+            return
+        loose = [value for value in options if segments.segment_of(value) is None]
+        if loose:
+            more = f" and {len(loose) - _MANY} more" if len(loose) > _MANY else ""
+            listed = ", ".join(repr(value[:60]) for value in loose[:_MANY])
+            text = f"options of no segment: {listed}{more}; add them to a segment's values"
+            yield Finding("warning", subject, text)
+        known = {normalise(value) for value in options}
+        labels = {normalise(label): value for label, value in schema.segment.options}
+        for segment in self.segments:
+            for value in segment.matches:
+                if normalise(value) not in known:
+                    inner = labels.get(normalise(value))
+                    hint = f"; its label belongs to {inner!r}, write that" if inner else ""
+                    text = f"segment {segment.name!r}: {value!r} is no option of the property{hint}"
+                    yield Finding("warning", subject, text)
+
+    def _account(self) -> Iterator[Finding]:
+        try:
+            account = self.settings.session().account(self.errand)
+        except ConnectorError as error:
+            if error.reason is not Reason.AUTH:
+                raise
+            text = (
+                "the token may not read the account; the digest's time zone and currency are used"
+            )
+            yield Finding("warning", "account", text)
+            return
+        zone, currency = account.get("timeZone"), account.get("companyCurrency")
+        text = f"portal {account.get('portalId')}, time zone {zone}, currency {currency}"
+        yield Finding("ok", "account", text)
+        if zone != self.period.timezone:
+            text = (
+                f"the portal's days begin in {zone}, the digest's in {self.period.timezone}: HubSpot's own "
+                "reports will differ near midnight"
+            )
+            yield Finding("warning", "account", text)
+
+    def _cost(self, schema: Schema, reads: int) -> Iterator[Finding]:
+        window = window_of(self.settings, self.period)
+        parts = lead_queries(self.settings, schema, window, schema.dates)
+        totals = [total_of(self.settings.session(), part, self.errand) for part in parts]
+        searches = sum(pages_of(total) for total in totals)
+        counting = Counting.of(self.settings, schema, self.period, self.segments)
+        if counting is not None and counting.is_cheaper(totals[0]):
+            searches = 1 + counting.calls
+        text = (
+            f"{searches + reads} calls ({searches} search, {reads} for definitions) read about "
+            f"{sum(totals):,} records in about {searches / SEARCHES_PER_SECOND:.1f} s"
+        )
+        yield Finding("ok", "cost of a run", text)
+        if searches > self.settings.max_calls:
+            text = (
+                f"{searches} searches are more than max_calls = {self.settings.max_calls}; raise it"
+            )
+            yield Finding("error", "cost of a run", text)
+
+    def _follow_up(self, schema: Schema) -> Iterator[Finding]:
+        named = self.settings.follow_up_properties
+        if named is None:
+            return
+        missing = [name for name in named.properties if name not in schema.known]
+        if missing:
+            text = f"not available: the portal has no {', '.join(map(repr, missing))} or hides it"
+            yield Finding("error", "follow-up", text)
+        else:
+            yield Finding("ok", "follow-up", f"{', '.join(named.properties)} can be read")
+
+    def _deals(self, deals: Deals) -> Iterator[Finding]:
+        known = deal_catalogue(self.settings, deals, self.errand)
+        query = deal_query(deals, self.period, known)
+        total = total_of(self.settings.session(), query, self.errand)
+        yield Finding("ok", "deals", f"{total:,} deals closed in the period")
+        if deals.segment is None:
+            text = "deals have no segment property; they are measured for the total only"
+            yield Finding("ok", "deals", text)
+
+    def _headers(self) -> Iterator[Finding]:
+        session = self.settings.session()
+        if session.daily_left is not None:
+            yield Finding("ok", "quota", f"{session.daily_left[:20]} requests left today")
+        if session.skew is not None and abs(session.skew) > WARN_SKEW:
+            minutes = abs(session.skew).total_seconds() / 60
+            text = f"this machine's clock differs from HubSpot's by {minutes:.0f} minutes; set it (NTP)"
+            yield Finding("warning", "clock", text)
+        text = f"this check made {self.errand.calls} calls"
+        yield Finding("ok", "HubSpot", text)
+
+
+def _errors(subject: str, error: DigestError) -> Iterator[Finding]:
+    mistakes = error.mistakes if isinstance(error, ConfigError) else (str(error),)
+    for mistake in mistakes:
+        yield Finding("error", subject, mistake)

@@ -1,0 +1,544 @@
+"""Send once: the steps between a composed edition and every recipient having it, each its own commit.
+
+Nothing irrevocable happens before the edition and every finished message are frozen in the ledger;
+after that each recipient is claimed, offered, committed and recorded on its own. The ledger alone
+decides who sends; any number of callers may run this at any time.
+"""
+
+from __future__ import annotations
+
+import time as clocks
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, time, timedelta
+from typing import TYPE_CHECKING, Literal
+from zoneinfo import ZoneInfo
+
+from digest.addresses import ascii_address, masked
+from digest.channels import Channel, Repeatable, Session
+from digest.errors import ConnectorError, DeliveryError, LedgerError, OutcomeUnknownError
+from digest.ledger import (
+    AT_WORK,
+    WAITING,
+    Claim,
+    Delivery,
+    Planned,
+    RunState,
+    State,
+    delivery_key,
+)
+from digest.model import Edition, Envelope, Message, Recipient, local_instant
+
+if TYPE_CHECKING:
+    from digest.ledger.store import Ledger  # brings SQLAlchemy, which `due` does without
+
+# What `send` announces through its hook, in this order; those from "claimed" on once per recipient.
+STEPS = (
+    "recovered",
+    "run opened",
+    "composed",
+    "edition frozen",
+    "rendered",
+    "messages frozen",
+    "claimed",
+    "body sent",
+    "committed",
+    "replied",
+    "recorded",
+)
+PATIENCE = timedelta(minutes=20)
+_HARD_LIMIT = 420.0  # seconds from claim to the end of a message; a minute less than the lease
+_BACK_OFF = (1, 5, 15, 30)  # minutes; greylisting wants 5 or more
+_NEVER = datetime.max.replace(tzinfo=UTC)
+_RECORD_TRIES = 3
+_FAILED = (*WAITING, State.REFUSED, State.EXPIRED)
+
+
+# ----------------------------------------------------------------------------------- when it is due
+
+
+def due(
+    now: datetime, business_date: date, send_at: time, send_until: time, zone: str
+) -> Literal["early", "open", "late"]:
+    """Say whether the edition of a date may go out now: from send_at (inclusive) to send_until."""
+    if now < local_instant(business_date, send_at, zone):
+        return "early"
+    return "open" if now < local_instant(business_date, send_until, zone) else "late"
+
+
+# ---------------------------------------------------------------------------------------- the result
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one recipient; `text` is the line a person reads."""
+
+    channel: str
+    recipient: str
+    state: State
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class SendResult:
+    """What a call did.
+
+    Attributes:
+        exit_code: 0 all sent or in other hands, 4 somebody was not served, 5 an outcome is unknown.
+        edition: the frozen edition, None when the call ended before there was one.
+    """
+
+    exit_code: int
+    outcomes: tuple[Outcome, ...]
+    edition: Edition | None
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """One line per recipient."""
+        return tuple(outcome.text for outcome in self.outcomes)
+
+
+# ------------------------------------------------------------------------------------------- sending
+
+Packer = Callable[..., bytes]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Job:
+    digest_id: str
+    business_date: date
+    channels: Mapping[str, Channel]
+    render: Callable[[Edition, Recipient], Message]
+    packers: Mapping[str, Packer]
+    ledger: Ledger
+    clock: Callable[[], datetime]
+    sleep: Callable[[float], None]
+    monotonic: Callable[[], float]
+    until: datetime | None
+    stop: Callable[[], bool]
+    hook: Callable[[str], None]
+    tell: Callable[[str], None]
+    # Channels that failed for everybody, and when they may be tried again.
+    paused: dict[str, datetime] = field(default_factory=dict)
+
+    def ends(self) -> bool:
+        """Whether no further message may be started."""
+        return self.stop() or (self.until is not None and self.clock() >= self.until)
+
+    def deliveries(self) -> tuple[Delivery, ...]:
+        return self.ledger.deliveries(self.digest_id, self.business_date)
+
+
+def send(
+    *,
+    digest_id: str,
+    business_date: date,
+    channels: Mapping[str, Channel],
+    compose: Callable[[Edition | None], Edition],
+    render: Callable[[Edition, Recipient], Message],
+    packers: Mapping[str, Packer],
+    ledger: Ledger,
+    clock: Callable[[], datetime],
+    sleep: Callable[[float], None],
+    to_json: Callable[[Edition], str],
+    from_json: Callable[[str], Edition],
+    until: datetime | None = None,
+    named: bool = False,
+    patience: timedelta = PATIENCE,
+    monotonic: Callable[[], float] = clocks.monotonic,
+    stop: Callable[[], bool] = lambda: False,
+    hook: Callable[[str], None] = lambda _: None,
+    tell: Callable[[str], None] = lambda _: None,
+) -> SendResult:
+    """Serve every recipient who has not been served; call it as often as you like.
+
+    Args:
+        digest_id: id of the digest.
+        business_date: the edition's date; whether it is due is the caller's question (`due`).
+        channels: by the name that stands in the settings.
+        compose: makes the edition, given the last one really sent; called only when none is frozen.
+        render: makes the message for a recipient; recipients with the same wishes share one.
+        packers: `render.PACKERS`.
+        ledger: opened with the same clock.
+        clock: tells the time, aware.
+        sleep: waits so many seconds before a retry.
+        to_json: writes an edition for the ledger.
+        from_json: reads it back.
+        until: no message is started after this instant, and what waits then expires.
+        named: a person named the date: it may lie before the last one sent, and what expired
+            waits again.
+        patience: how long this call retries.
+        monotonic: clock of the lease's hard limit.
+        stop: answers True once the process has been asked to end.
+        hook: hears the name of each step just done.
+        tell: hears what a person who waits should know.
+
+    Raises:
+        ConnectorError, ConfigError: from `compose` and `render`; nobody has been mailed.
+        LedgerError: the ledger cannot be used, or the date lies before the last edition sent.
+    """
+    job = _Job(
+        digest_id=digest_id,
+        business_date=business_date,
+        channels=channels,
+        render=render,
+        packers=packers,
+        ledger=ledger,
+        clock=clock,
+        sleep=sleep,
+        monotonic=monotonic,
+        until=until,
+        stop=stop,
+        hook=hook,
+        tell=tell,
+    )
+    ledger.recover()
+    hook("recovered")
+    if not named:
+        _refuse_the_past(job)
+    ledger.open_run(digest_id, business_date)
+    if named:
+        ledger.reopen(digest_id, business_date)
+    hook("run opened")
+    edition = _frozen_edition(job, compose, to_json, from_json)
+    before = {one.key: one for one in job.deliveries()}
+    keys = _freeze_messages(job, edition, before)
+    _serve(job, clock() + patience)
+    return _close(job, keys, before, edition)
+
+
+def expire(*, digest_id: str, business_date: date, ledger: Ledger, zone: str) -> SendResult:
+    """Give up on what was not sent in time: for a call after `send_until`.
+
+    The days are covered by the next edition, which starts at the last one really sent.
+    """
+    ledger.recover()
+    ledger.open_run(digest_id, business_date)
+    ledger.expire(digest_id, business_date)
+    rows = ledger.deliveries(digest_id, business_date)
+    late = not rows or any(row.state is State.EXPIRED for row in rows)
+    if late:
+        ledger.mark_run(digest_id, business_date, RunState.EXPIRED, "send_until has passed")
+    outcomes = tuple(_outcome(row, row, zone) for row in rows)
+    return SendResult(max(_exit_code(outcomes), 4 if late else 0), outcomes, None)
+
+
+def test_send(
+    *,
+    edition: Edition,
+    channels: Mapping[str, Channel],
+    recipient: Recipient,
+    render: Callable[[Edition, Recipient], Message],
+    packers: Mapping[str, Packer],
+    clock: Callable[[], datetime],
+) -> SendResult:
+    """Send an edition to one address through each channel, marked [TEST].
+
+    There is no ledger here: a test can neither stop nor replace a real delivery.
+    """
+    message = render(edition, recipient)
+    outcomes = []
+    for name, channel in channels.items():
+        now = clock()
+        key = f"test/{edition.digest}/{edition.business_date}/{name}/{recipient.address}/{now.isoformat()}"
+        zone = edition.scorecard.period.timezone
+        content = _packed(
+            packers, channel, message, recipient, zone=zone, key=key, now=now, test=True
+        )
+        state, words = State.SENT, ""
+        try:
+            with channel.session() as session:
+                envelope = Envelope(key, recipient.address, content)
+                words = session.deliver(envelope, commit=lambda: True)
+        except OutcomeUnknownError as error:
+            state, words = State.UNKNOWN, str(error)
+        except DeliveryError as error:
+            state, words = State.REFUSED, str(error)
+        shown = masked(recipient.address)
+        outcomes.append(
+            Outcome(name, recipient.address, state, f"{name} {shown}: test {state} ({words})")
+        )
+    return SendResult(_exit_code(outcomes), tuple(outcomes), edition)
+
+
+# ------------------------------------------------------------------------------- before any message
+
+
+def _refuse_the_past(job: _Job) -> None:
+    last = job.ledger.last_sent(job.digest_id)
+    if last is not None and job.business_date < last:
+        raise LedgerError(
+            f"{job.digest_id}: the edition of {last} was already sent, {job.business_date} is earlier",
+            remedy="check this machine's clock, or name the date with --date",
+        )
+
+
+def _frozen_edition(
+    job: _Job,
+    compose: Callable[[Edition | None], Edition],
+    to_json: Callable[[Edition], str],
+    from_json: Callable[[str], Edition],
+) -> Edition:
+    """Return the edition of the day: the stored one, or else a new one, stored before it is used."""
+    frozen = job.ledger.edition(job.digest_id, job.business_date)
+    if frozen is None:
+        previous = job.ledger.previous_edition(job.digest_id, job.business_date)
+        try:
+            edition = compose(from_json(previous) if previous else None)
+        except ConnectorError as error:
+            job.ledger.mark_run(job.digest_id, job.business_date, RunState.HELD, str(error))
+            raise
+        job.hook("composed")
+        frozen = job.ledger.freeze_edition(job.digest_id, job.business_date, to_json(edition))
+        job.hook("edition frozen")
+    # Always through JSON, so that the first attempt and every later one render the same.
+    return from_json(frozen)
+
+
+def _freeze_messages(job: _Job, edition: Edition, known: Mapping[str, Delivery]) -> frozenset[str]:
+    """Render and store the messages of new recipients, all before the first one is sent."""
+    wanted = {
+        delivery_key(job.digest_id, job.business_date, name, _normalised(recipient)): (
+            name,
+            recipient,
+        )
+        for name, channel in job.channels.items()
+        for recipient in channel.recipients
+    }
+    now, zone = job.clock(), edition.scorecard.period.timezone
+    rendered: dict[tuple[str | None, tuple[str, ...]], Message] = {}
+    planned = []
+    for key, (name, recipient) in wanted.items():
+        if key in known:
+            continue
+        wishes = (recipient.language, recipient.segments)
+        if wishes not in rendered:
+            rendered[wishes] = job.render(edition, recipient)
+        channel = job.channels[name]
+        message = rendered[wishes]
+        content = _packed(job.packers, channel, message, recipient, zone=zone, key=key, now=now)
+        again = isinstance(channel, Repeatable) and channel.repeatable
+        planned.append(Planned(key, name, _normalised(recipient), content, again))
+    job.hook("rendered")
+    if planned:
+        job.ledger.plan(job.digest_id, job.business_date, planned)
+        job.hook("messages frozen")
+    if known.keys() - wanted.keys():
+        job.ledger.cancel_except(job.digest_id, job.business_date, tuple(wanted))
+    return frozenset(wanted)
+
+
+def _packed(
+    packers: Mapping[str, Packer],
+    channel: Channel,
+    message: Message,
+    recipient: Recipient,
+    *,
+    zone: str,
+    key: str,
+    now: datetime,
+    test: bool = False,
+) -> bytes:
+    headers = replace(channel.headers, timezone=zone) if channel.headers else None
+    pack = packers[channel.form]
+    return pack(message, recipient=recipient, headers=headers, key=key, sent_at=now, test=test)
+
+
+def _normalised(recipient: Recipient) -> str:
+    return (
+        ascii_address(recipient.address) if "@" in recipient.address else recipient.address.strip()
+    )
+
+
+# ------------------------------------------------------------------------------ one pass, and retries
+
+
+def _serve(job: _Job, give_up: datetime) -> None:
+    """Serve whoever waits; wait for what may be retried before `give_up`."""
+    while not job.ends():
+        waiting = _waiting(job)
+        if not waiting:
+            return
+        at = min(waiting.values())
+        if at > job.clock():
+            if at > give_up or (job.until is not None and at >= job.until):
+                return
+            job.tell(f"{len(waiting)} not served yet, next attempt {at:%H:%M} UTC")
+            job.sleep((at - job.clock()).total_seconds())
+            continue
+        _pass(job, [row for row, when in waiting.items() if when <= job.clock()])
+
+
+def _waiting(job: _Job) -> dict[Delivery, datetime]:
+    """Return the deliveries that this call may try, each with the instant from which it may."""
+    now = job.clock()
+    return {
+        row: max(row.next_at or now, job.paused.get(row.channel, now))
+        for row in job.deliveries()
+        if row.state in WAITING
+        and row.channel in job.channels
+        and job.paused.get(row.channel) != _NEVER
+    }
+
+
+def _pass(job: _Job, rows: Sequence[Delivery]) -> None:
+    for name, channel in job.channels.items():
+        mine = [row for row in rows if row.channel == name]
+        if mine:
+            with channel.session() as session:
+                for row in mine:
+                    if job.ends() or job.paused.get(name, job.clock()) > job.clock():
+                        break
+                    _attempt(job, session, row)
+
+
+# -------------------------------------------------------------------------------------- one delivery
+
+
+@dataclass
+class _Gate:
+    """The callback between body and final dot: lets it pass only while the delivery is ours."""
+
+    job: _Job
+    claim: Claim
+    limit: float
+    committed: bool = False
+    fenced_off: bool = False
+    closed: str | None = None
+
+    def __call__(self) -> bool:
+        job = self.job
+        job.hook("body sent")
+        if job.stop():
+            self.closed = "stopped before the end of the message"
+            return False
+        self.committed = job.ledger.commit(self.claim)
+        self.fenced_off = not self.committed
+        if self.committed:
+            job.hook("committed")
+        # A pause of the machine since the claim must not lead to a late dot.
+        if job.monotonic() >= self.limit:
+            self.closed = "took too long before the end of the message"
+        return self.committed and self.closed is None
+
+
+def _attempt(job: _Job, session: Session, row: Delivery) -> None:
+    """Claim a delivery, hand its frozen bytes over, and record what came of it."""
+    claim = job.ledger.claim(row.key)
+    if claim is None:
+        return  # another process has it
+    job.hook("claimed")
+    gate = _Gate(job, claim, job.monotonic() + _HARD_LIMIT)
+    next_at = job.clock() + back_off(row.attempts + 1)
+    try:
+        content = job.ledger.message(row)
+        words = session.deliver(Envelope(row.key, row.recipient, content), commit=gate)
+    except OutcomeUnknownError as error:
+        _record(job, claim, State.UNKNOWN, str(error))
+    except DeliveryError as error:
+        if gate.fenced_off:
+            return  # it is no longer ours to write about
+        if gate.closed:
+            _record(job, claim, State.PENDING, gate.closed, next_at)
+        else:
+            _record_failure(job, row, claim, error, next_at)
+    except BaseException:
+        if not gate.committed:
+            with suppress(LedgerError):
+                job.ledger.record(claim, State.PENDING, "interrupted before the end of the message")
+        raise
+    else:
+        job.hook("replied")
+        _record(job, claim, State.SENT, words)
+        job.hook("recorded")
+
+
+def _record_failure(
+    job: _Job, row: Delivery, claim: Claim, error: DeliveryError, next_at: datetime
+) -> None:
+    if error.concerns_all:
+        job.paused[row.channel] = _NEVER if error.permanent else next_at
+        _record(job, claim, State.PENDING, str(error), None if error.permanent else next_at)
+    elif error.permanent:
+        _record(job, claim, State.REFUSED, str(error))
+    else:
+        _record(job, claim, State.DEFERRED, str(error), next_at)
+
+
+def _record(
+    job: _Job, claim: Claim, state: State, words: str, next_at: datetime | None = None
+) -> None:
+    """Write an outcome down; whatever happens here, nothing is sent again because of it."""
+    for left in reversed(range(_RECORD_TRIES)):
+        try:
+            job.ledger.record(claim, state, words, next_at=next_at)
+        except LedgerError as error:
+            if not left:
+                raise LedgerError(
+                    f"delivery {claim.key} is {state} ({words}) but this could not be written: {error}",
+                    remedy="it stays unknown; settle it with `digest resolve`",
+                    passing=True,
+                ) from error
+            job.sleep(1)
+        else:
+            return
+
+
+def back_off(attempts: int) -> timedelta:
+    """Return how long to wait after so many attempts."""
+    return timedelta(minutes=_BACK_OFF[min(attempts, len(_BACK_OFF)) - 1])
+
+
+# ------------------------------------------------------------------------------------ what it came to
+
+
+def _close(
+    job: _Job, keys: frozenset[str], before: Mapping[str, Delivery], edition: Edition
+) -> SendResult:
+    if job.until is not None and job.clock() >= job.until:
+        job.ledger.expire(job.digest_id, job.business_date)
+    rows = [row for row in job.deliveries() if row.key in keys or row.state is State.UNKNOWN]
+    # Of earlier days too, in every call until a person has settled them.
+    rows += [
+        row
+        for row in job.ledger.unknown()
+        if row.digest == job.digest_id and row.business_date != job.business_date
+    ]
+    if not any(row.state in (*WAITING, *AT_WORK) for row in rows):
+        job.ledger.mark_run(job.digest_id, job.business_date, RunState.DONE)
+    zone = edition.scorecard.period.timezone
+    outcomes = tuple(_outcome(row, before.get(row.key), zone) for row in rows)
+    return SendResult(_exit_code(outcomes), outcomes, edition)
+
+
+def _exit_code(outcomes: Sequence[Outcome]) -> int:
+    states = {outcome.state for outcome in outcomes}
+    if State.UNKNOWN in states:
+        return OutcomeUnknownError.exit_code
+    return DeliveryError.exit_code if states & set(_FAILED) else 0
+
+
+def _outcome(row: Delivery, before: Delivery | None, zone: str) -> Outcome:
+    return Outcome(
+        row.channel,
+        row.recipient,
+        row.state,
+        f"{row.channel} {masked(row.recipient)}: {_words(row, before, ZoneInfo(zone))}",
+    )
+
+
+def _words(row: Delivery, before: Delivery | None, zone: ZoneInfo) -> str:
+    host = row.owner.host if row.owner else "an operator"
+    if row.state is State.SENT and row.sent_at:
+        at = f"{row.sent_at.astimezone(zone):%H:%M}"
+        earlier = before is not None and before.state is State.SENT
+        return f"already sent {at} by {host}" if earlier else f"sent {at} ({row.note})"
+    if row.state in AT_WORK and row.lease_until:
+        return f"in progress on {host}, lease until {row.lease_until.astimezone(zone):%H:%M}"
+    if row.state in WAITING:
+        again = f", next attempt from {row.next_at.astimezone(zone):%H:%M}" if row.next_at else ""
+        return f"not sent yet{again} ({row.note or 'not tried'})"
+    if row.state is State.UNKNOWN:
+        return f"outcome unknown ({row.note}); settle it with `digest resolve {row.key}`"
+    return f"{row.state} ({row.note})" if row.note else str(row.state)

@@ -1,0 +1,330 @@
+"""One digest from settings to sent: what `digest send`, the demo and later the schedule call.
+
+Looking (`edition_to_show`, `message_for`) reads the ledger and writes nothing; `send_digest` is the only
+way to a recipient.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING
+from zlib import crc32
+from zoneinfo import ZoneInfo
+
+from digest import delivery
+from digest.compose import Memory, compose, due_on, measured_deals, reason_in_words
+from digest.editions import drop_since
+from digest.errors import ConfigError, ConnectorError, Reason
+from digest.ledger import open_ledger, read_ledger
+from digest.model import Period, local_instant, month_start
+from digest.snapshot import edition_from_json, edition_to_json
+
+if TYPE_CHECKING:
+    from digest.delivery import SendResult
+    from digest.model import Edition, Finding, Message, Recipient
+    from digest.settings import Settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Now:
+    """The clock and how to wait, handed down by an entry point."""
+
+    clock: Callable[[], datetime]
+    sleep: Callable[[float], None]
+    stop: Callable[[], bool] = lambda: False
+    tell: Callable[[str], None] = lambda _text: None
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What one call came to: an exit code and the lines a person reads.
+
+    Attributes:
+        happened: something was sent or failed in this call; `--quiet` prints only then.
+    """
+
+    exit_code: int
+    lines: tuple[str, ...]
+    happened: bool
+    edition: Edition | None = None
+
+
+# ------------------------------------------------------------------------------------------ looking
+
+
+def today_of(settings: Settings, now: datetime) -> date:
+    """Return the local date in the digest's zone."""
+    return now.astimezone(ZoneInfo(settings.timezone)).date()
+
+
+def memory_of(settings: Settings, before: date) -> Memory:
+    """Return what earlier editions said, without creating or changing a ledger."""
+    reader = read_ledger(settings.ledger)
+    if reader is None:
+        return Memory()
+
+    def sent_on(day: date) -> Edition | None:
+        sent = reader.sent_editions(settings.id, since=day, before=day + timedelta(days=1))
+        return edition_from_json(sent[0]) if sent else None
+
+    text = reader.previous_edition(settings.id, before)
+    return Memory(None if text is None else edition_from_json(text), sent_on)
+
+
+def frozen_edition(settings: Settings, business_date: date) -> Edition | None:
+    """Return the edition that was frozen for sending on a date, None when there is none."""
+    reader = read_ledger(settings.ledger)
+    text = None if reader is None else reader.edition(settings.id, business_date)
+    return None if text is None else edition_from_json(text)
+
+
+def edition_to_show(settings: Settings, business_date: date, now: datetime) -> Edition:
+    """Return a date's frozen edition, or else compose what would be sent.
+
+    Raises:
+        ConfigError: the date has no edition or has not come yet.
+        ConnectorError: the source gave no complete count.
+    """
+    today = today_of(settings, now)
+    if business_date > today:
+        raise ConfigError(f"--date: {business_date} has not come yet; today is {today}")
+    frozen = frozen_edition(settings, business_date)
+    if frozen is not None:
+        return frozen
+    return compose(settings, business_date, now=now, memory=memory_of(settings, business_date))
+
+
+def message_for(settings: Settings, edition: Edition, recipient: Recipient) -> Message:
+    """Render an edition as one recipient wants it."""
+    from digest.render import render
+
+    return render(
+        edition,
+        language=recipient.language,
+        segments_first=recipient.segments,
+        templates=settings.templates,
+    )
+
+
+def write_edition(
+    settings: Settings, edition: Edition, folder: Path, *, language: str | None, now: datetime
+) -> tuple[Path, ...]:
+    """Write an edition's files as the first mail recipient would get them; return their paths."""
+    from digest.render.files import EXAMPLE_HEADERS, NOBODY, write_files
+
+    mails = [channel for channel in settings.channels.values() if channel.form == "mime"]
+    recipient = mails[0].recipients[0] if mails else NOBODY
+    headers = (mails[0].headers if mails else None) or EXAMPLE_HEADERS
+    message = message_for(
+        settings, edition, replace(recipient, language=language or recipient.language)
+    )
+    try:
+        return write_files(edition, message, folder, now=now, recipient=recipient, headers=headers)
+    except OSError as error:
+        raise ConfigError(
+            f"--out: {folder} cannot be written ({error.strerror or error}); name another folder"
+        ) from error
+
+
+# ------------------------------------------------------------------------------------ the worksheet
+
+
+def fill_worksheet(
+    settings: Settings, *, today: date, now: datetime, valid_from: str | None = None
+) -> tuple[Finding, ...]:
+    """Write measured close rates, deal sizes and actuals up to yesterday into the settings' worksheet.
+
+    Raises:
+        ConfigError: the settings name no Excel worksheet, or it is wrong or open.
+        ConnectorError: the source gave no complete answer; the worksheet is as it was.
+    """
+    from digest import notation
+    from digest.worksheet import fill
+
+    if settings.worksheet is None or settings.worksheet.suffix.casefold() != ".xlsx":
+        raise ConfigError(
+            f"{settings.path.name}, sla.worksheet: only an Excel worksheet can be filled; "
+            'write worksheet = "sla.xlsx", made by `digest worksheet new`'
+        )
+    try:
+        terms_from = notation.parse_month(valid_from) if valid_from else None
+    except ValueError as error:
+        raise ConfigError(f"--from: {error}") from error
+    this_month = month_start(today)
+    first = min((goal.month for goal in settings.plan.revenue_goals), default=this_month)
+    counted = Period(first, today, settings.timezone) if first < today else None
+    counts = (
+        settings.connector.count_leads(period=counted, segments=settings.segments, now=now)
+        if counted
+        else None
+    )
+    deals = measured_deals(settings, today, now, counts)
+    return fill(
+        settings.worksheet,
+        deals=deals,
+        actuals=counts.rows if counts else (),
+        covers=(counted.start, counted.end - timedelta(days=1)) if counted else None,
+        valid_from=terms_from,
+    )
+
+
+# ------------------------------------------------------------------------------------------ sending
+
+
+def send_digest(
+    settings: Settings, now: Now, *, day: date | None = None, accept_drop: bool = False
+) -> Report:
+    """Send what is due and not yet sent; any number of calls send once.
+
+    Args:
+        settings: the digest.
+        now: clock and waiting.
+        day: a business date named by a person, whatever the time of day; None for today within
+            `send_at` and `send_until`.
+        accept_drop: send although the month's leads fell below the last edition's.
+
+    Raises:
+        ConfigError, ConnectorError, LedgerError: nothing was sent to anybody in this call.
+    """
+    business_date = day or today_of(settings, now.clock())
+    if business_date > today_of(settings, now.clock()):
+        raise ConfigError(f"--date: {business_date} has not come yet")
+    planned = due_on(settings, business_date)
+    if planned.kind is None:
+        reason = reason_in_words(planned.reason)
+        return Report(0, (f"no edition on {business_date}: {reason}",), happened=False)
+    until = None
+    if day is None:
+        opens = _opens(settings, business_date)
+        until = local_instant(business_date, settings.send_until, settings.timezone)
+        if now.clock() < opens:
+            at = opens.astimezone(ZoneInfo(settings.timezone))
+            return Report(0, (f"not due before {at:%H:%M} ({at:%Z})",), happened=False)
+        if now.clock() >= until:
+            return _too_late(settings, now, business_date)
+    return _report(
+        _send(settings, now, business_date, until, accept_drop=accept_drop, named=bool(day))
+    )
+
+
+def _opens(settings: Settings, business_date: date) -> datetime:
+    """Return when this digest may leave: `send_at` and its own fixed share of the spread."""
+    seconds = int(settings.spread.total_seconds())
+    delay = crc32(settings.id.encode()) % seconds if seconds else 0
+    at = local_instant(business_date, settings.send_at, settings.timezone)
+    return at + timedelta(seconds=delay)
+
+
+def _send(
+    settings: Settings,
+    now: Now,
+    business_date: date,
+    until: datetime | None,
+    *,
+    accept_drop: bool,
+    named: bool,
+) -> SendResult:
+    from digest.render import PACKERS
+
+    def compose_checked(previous: Edition | None) -> Edition:
+        memory = Memory(previous, memory_of(settings, business_date).sent_on)
+        edition = compose(settings, business_date, now=now.clock(), memory=memory)
+        if not accept_drop:
+            refuse_a_drop(settings, previous, edition)
+        return edition
+
+    return delivery.send(
+        digest_id=settings.id,
+        business_date=business_date,
+        channels=settings.channels,
+        compose=compose_checked,
+        render=lambda edition, recipient: message_for(settings, edition, recipient),
+        packers=PACKERS,
+        ledger=open_ledger(settings.ledger, clock=now.clock, pin=pin_of(settings)),
+        clock=now.clock,
+        sleep=now.sleep,
+        to_json=edition_to_json,
+        from_json=edition_from_json,
+        until=until,
+        named=named,
+        stop=now.stop,
+        tell=now.tell,
+    )
+
+
+def _too_late(settings: Settings, now: Now, business_date: date) -> Report:
+    ledger = open_ledger(settings.ledger, clock=now.clock, pin=pin_of(settings))
+    result = delivery.expire(
+        digest_id=settings.id, business_date=business_date, ledger=ledger, zone=settings.timezone
+    )
+    if result.exit_code == 0:
+        return Report(0, result.lines, happened=False)
+    line = (
+        f"too late: send_until was {settings.send_until:%H:%M}; the next edition covers these days, "
+        f"or send this one now with --date {business_date}"
+    )
+    return Report(result.exit_code, (line, *result.lines), happened=True)
+
+
+def pin_of(settings: Settings) -> Path:
+    """Return the small file beside the settings that remembers which ledger is theirs."""
+    return settings.folder / f".{settings.ledger.name}.id"
+
+
+def refuse_a_drop(settings: Settings, previous: Edition | None, edition: Edition) -> None:
+    """Hold an edition whose month fell more than corrections explain.
+
+    Raises:
+        ConnectorError: the month's leads fell by more than both limits of the settings.
+    """
+    fallen = drop_since(previous, edition)
+    before = previous.scorecard.total.actual if previous else None
+    if before is None or fallen <= max(
+        Fraction(settings.max_drop_leads), settings.max_drop_share * before
+    ):
+        return
+    raise ConnectorError(
+        settings.connector_name,
+        Reason.UNRECONCILED,
+        f"the month's leads fell from {before} to {before - fallen} since the last edition",
+        remedy="look at the source; if the fall is real, send with --accept-drop",
+    )
+
+
+def send_test(settings: Settings, now: Now, recipient: Recipient, day: date | None) -> Report:
+    """Send the edition to one address, marked [TEST]; recipients and ledger are left alone.
+
+    Raises:
+        ConfigError: no mail channel is set up, or the date has no edition.
+    """
+    from digest.compose import latest_business_date
+    from digest.render import PACKERS
+
+    mail = {
+        name: channel
+        for name, channel in settings.channels.items()
+        if channel.form == "mime" and not getattr(channel, "repeatable", False)
+    }
+    if not mail:
+        raise ConfigError(
+            f"{settings.path.name}: --to needs a mail channel, such as [channels.smtp]"
+        )
+    business_date = day or latest_business_date(settings, today_of(settings, now.clock()))
+    result = delivery.test_send(
+        edition=edition_to_show(settings, business_date, now.clock()),
+        channels=mail,
+        recipient=recipient,
+        render=lambda edition, reader: message_for(settings, edition, reader),
+        packers=PACKERS,
+        clock=now.clock,
+    )
+    return _report(result)
+
+
+def _report(result: SendResult) -> Report:
+    quiet = all("already sent" in line for line in result.lines)
+    return Report(result.exit_code, result.lines, happened=not quiet, edition=result.edition)

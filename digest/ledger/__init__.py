@@ -1,0 +1,198 @@
+"""What was sent, to whom, with which numbers; the one place that decides who may send.
+
+`open_ledger` is for whoever sends, `read_ledger` for whoever looks (show, render, preview): it never
+creates or changes anything. The tables are in `tables`, the file's rules in `file`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from digest.ledger.owner import Owner, current_owner, is_gone
+
+if TYPE_CHECKING:
+    from digest.ledger.store import Ledger, Reader
+
+
+class RunState(StrEnum):
+    """How far one digest's edition for one business date has come."""
+
+    PLANNED = "planned"
+    COLLECTED = "collected"
+    RENDERED = "rendered"
+    SENDING = "sending"
+    DONE = "done"
+    HELD = "held"
+    EXPIRED = "expired"
+    SKIPPED = "skipped"
+
+
+class State(StrEnum):
+    """The state of one delivery; sent, refused, unknown, expired and cancelled are final."""
+
+    PENDING = "pending"
+    CLAIMED = "claimed"
+    COMMITTING = "committing"
+    SENT = "sent"
+    DEFERRED = "deferred"
+    REFUSED = "refused"
+    UNKNOWN = "unknown"
+    EXPIRED = "expired"
+    CANCELLED = "cancelled"
+
+
+__all__ = [
+    "AT_WORK",
+    "WAITING",
+    "Claim",
+    "Decision",
+    "Delivery",
+    "Owner",
+    "Planned",
+    "Run",
+    "RunState",
+    "State",
+    "current_owner",
+    "delivery_key",
+    "is_gone",
+    "open_ledger",
+    "read_ledger",
+]
+
+WAITING = (State.PENDING, State.DEFERRED)
+AT_WORK = (State.CLAIMED, State.COMMITTING)
+
+
+class Decision(StrEnum):
+    """How a person settles an unknown delivery."""
+
+    SENT = "sent"
+    RESEND = "resend"
+    CANCEL = "cancel"
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One digest on one business date. `edition` is the hash of the frozen snapshot."""
+
+    digest: str
+    business_date: date
+    state: RunState
+    edition: str | None
+    note: str | None
+    created_at: datetime
+    changed_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One recipient of one run.
+
+    Attributes:
+        key: unique name; also the source of Message-ID and MIME boundaries.
+        message: hash of the frozen bytes that every attempt sends.
+        generation: counts claims; a process with an older one may not send.
+        owner, lease_until: who works on it; kept on an unknown delivery to know who left it.
+        next_at: earliest next attempt.
+        note: the other side's last words, or why it failed.
+    """
+
+    key: str
+    digest: str
+    business_date: date
+    channel: str
+    recipient: str
+    state: State
+    message: str
+    repeatable: bool
+    generation: int
+    attempts: int
+    owner: Owner | None
+    lease_until: datetime | None
+    next_at: datetime | None
+    note: str | None
+    changed_at: datetime
+    sent_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A delivery about to be stored, with its finished bytes."""
+
+    key: str
+    channel: str
+    recipient: str
+    content: bytes = field(repr=False)
+    repeatable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The right to work on one delivery until the lease ends or somebody claims it anew."""
+
+    key: str
+    generation: int
+
+
+def delivery_key(digest: str, business_date: date, channel: str, recipient: str) -> str:
+    """Return the name of a delivery; the same on every host and attempt.
+
+    Raises:
+        ValueError: digest or channel contain the separator, so two deliveries could share a key.
+    """
+    for name, value in (("digest", digest), ("channel", channel)):
+        if "/" in value or not value:
+            msg = f"{name} {value!r} must not be empty or contain /"
+            raise ValueError(msg)
+    return f"{digest}/{business_date.isoformat()}/{channel}/{recipient}"
+
+
+def open_ledger(
+    path: Path,
+    *,
+    clock: Callable[[], datetime],
+    owner: Owner | None = None,
+    pin: Path | None = None,
+    gone: Callable[[Owner], bool] = is_gone,
+    busy_seconds: float = 30,
+) -> Ledger:
+    """Open the ledger for sending; create it when it never existed.
+
+    Args:
+        path: the SQLite file, on a local disk.
+        clock: tells the time in UTC; leases are compared with it.
+        owner: who this process is; found out when not given.
+        pin: small file that remembers the ledger's identity after the first use, so that a lost
+            or exchanged ledger is noticed instead of everything being sent again.
+        gone: says whether another owner's process has provably ended.
+        busy_seconds: how long to wait for another process's write.
+
+    Raises:
+        LedgerError: missing after use, empty, foreign, corrupt, newer, or on a network disk.
+    """
+    from digest.ledger.file import open_or_create, sqlite_engine
+    from digest.ledger.store import Ledger
+
+    open_or_create(path, pin, busy_seconds=busy_seconds)
+    engine = sqlite_engine(path, busy_seconds=busy_seconds)
+    return Ledger(engine, path, clock=clock, owner=owner or current_owner(), gone=gone)
+
+
+def read_ledger(path: Path, *, busy_seconds: float = 30) -> Reader | None:
+    """Open the ledger for looking only; None when there is none yet.
+
+    Raises:
+        LedgerError: empty, foreign, corrupt or newer.
+    """
+    from digest.ledger.file import recognise, sqlite_engine
+    from digest.ledger.store import Reader
+
+    if not path.exists():
+        return None
+    recognise(path, busy_seconds=busy_seconds)
+    return Reader(sqlite_engine(path, busy_seconds=busy_seconds, only_read=True), path)

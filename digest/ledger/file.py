@@ -1,0 +1,255 @@
+"""The SQLite file behind a ledger: made whole or not at all, recognised before use, never mistaken."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import sys
+import uuid
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from urllib.parse import quote
+
+from sqlalchemy import Connection, Engine, create_engine, event, insert
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import NullPool
+
+from digest.errors import LedgerError
+from digest.ledger.tables import PRODUCT, SCHEMA_VERSION, meta, metadata
+
+_MAGIC = b"SQLite format 3\0"
+_NETWORK_DISKS = frozenset(
+    ("nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "ncpfs", "fuse.sshfs", "fuse.rclone")
+)
+_RESTORE = "restore it from a backup, or ask `digest history` on the host that sends"
+
+
+def journal_mode(version: tuple[int, ...]) -> str:
+    """Return the safe journal mode of an SQLite version.
+
+    3.7.0 to 3.51.2 can lose a committed write in WAL mode (the WAL-reset bug, sqlite.org/wal.html), but
+    for the back-ported fixes in 3.50.7 and 3.44.6.
+    """
+    return "wal" if any(low <= version < high for low, high in _SAFE) else "delete"
+
+
+_SAFE: tuple[tuple[tuple[int, ...], tuple[int, ...]], ...] = (
+    ((3, 44, 6), (3, 45)),
+    ((3, 50, 7), (3, 51)),
+    ((3, 51, 3), (sys.maxsize,)),
+)
+
+
+def open_or_create(path: Path, pin: Path | None, *, busy_seconds: float) -> str:
+    """Return the instance id of the ledger at `path`, creating it when it never existed.
+
+    Raises:
+        LedgerError: see `recognise`; missing or another one although `pin` remembers it.
+    """
+    refuse_network_disk(path, read_mounts())
+    expected = _read_pin(pin)
+    if not path.exists():
+        if expected is not None:
+            raise LedgerError(
+                f"ledger {path} is missing although it was used before",
+                remedy=f"{_RESTORE}; to start anew and risk sending twice, delete {pin}",
+            )
+        _create(path)
+    instance = recognise(path, busy_seconds=busy_seconds)
+    if expected is not None and expected != instance:
+        raise LedgerError(
+            f"ledger {path} is not the one used before ({instance} instead of {expected})",
+            remedy=f"put the right file back; to accept this one, delete {pin}",
+        )
+    if pin is not None and expected is None:
+        _write_pin(pin, instance)
+    return instance
+
+
+def recognise(path: Path, *, busy_seconds: float) -> str:
+    """Return the instance id of an existing ledger.
+
+    Raises:
+        LedgerError: empty, foreign, corrupt, unreadable, or written by a newer version.
+    """
+    try:
+        with path.open("rb") as file:
+            start = file.read(len(_MAGIC))
+    except OSError as error:
+        raise LedgerError(
+            f"ledger {path} cannot be read ({error.strerror})",
+            remedy="check its folder and permissions",
+        ) from error
+    if not start:
+        raise LedgerError(f"ledger {path} is empty (0 bytes)", remedy=_RESTORE)
+    if start != _MAGIC:
+        raise LedgerError(f"ledger {path} is damaged or no ledger at all", remedy=_RESTORE)
+    known = _read_meta(path, busy_seconds)
+    if known.get("product") != PRODUCT:
+        raise LedgerError(
+            f"ledger {path} is a database of another program",
+            remedy="set `ledger` to a file of its own",
+        )
+    version = int(known["schema_version"])
+    if version > SCHEMA_VERSION:
+        raise LedgerError(
+            f"ledger {path} was written by a newer version (schema {version}, this is {SCHEMA_VERSION})",
+            remedy="update this installation",
+        )
+    return known["instance_id"]
+
+
+def _read_meta(path: Path, busy_seconds: float) -> dict[str, str]:
+    with explained(path), closing(_connect(path, busy_seconds, only_read=True)) as connection:
+        try:
+            return dict(connection.execute("SELECT key, value FROM meta"))
+        except sqlite3.OperationalError as error:
+            if "no such" not in str(error):
+                raise
+            return {}  # no such table or column: another program's database
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Turn the database's errors that a person can act on into LedgerError; others are bugs."""
+    try:
+        yield
+    except (DBAPIError, sqlite3.DatabaseError) as error:
+        text = str(getattr(error, "orig", None) or error)
+        for sign, what, remedy, passing in _FAILURES:
+            if sign in text:
+                raise LedgerError(
+                    f"ledger {path} {what} ({text})", remedy=remedy, passing=passing
+                ) from error
+        raise
+
+
+_FAILURES = (
+    ("locked", "is in use by another process", "try again in a minute", True),
+    ("full", "has no room on its disk", "free some space, then run again", True),
+    ("disk I/O error", "had a disk error", "check the disk, then run again", True),
+    ("not a database", "is damaged", _RESTORE, False),
+    ("malformed", "is damaged", _RESTORE, False),
+    ("readonly", "cannot be written", "check the permissions of the file and its folder", False),
+    (
+        "unable to open",
+        "cannot be opened",
+        "check the permissions of the file and its folder",
+        False,
+    ),
+)
+
+
+def sqlite_engine(path: Path, *, busy_seconds: float, only_read: bool = False) -> Engine:
+    """Return an engine whose transactions take the write lock at once, or never when `only_read`.
+
+    A transaction that reads first and writes later can fail with "busy" at any time; BEGIN IMMEDIATE
+    waits in line instead. One connection per transaction, so a fork shares none.
+    """
+    engine = create_engine(
+        "sqlite://",
+        creator=lambda: _connect(path, busy_seconds, only_read=only_read),
+        poolclass=NullPool,
+    )
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN" if only_read else "BEGIN IMMEDIATE")
+
+    return engine
+
+
+def _connect(path: Path, busy_seconds: float, *, only_read: bool = False) -> sqlite3.Connection:
+    # mode=rw never creates. Readers need it too, to roll back the journal of a killed writer.
+    address = f"file:{quote(str(path.absolute()))}?mode=rw"
+    connection = sqlite3.connect(address, uri=True, timeout=busy_seconds, isolation_level=None)
+    try:
+        # EXTRA is FULL plus a sync of the folder, without which a power cut can undo a commit.
+        connection.execute("PRAGMA synchronous=EXTRA")
+        connection.execute("PRAGMA foreign_keys=ON")
+        if only_read:
+            connection.execute("PRAGMA query_only=ON")
+    except sqlite3.Error:
+        connection.close()
+        raise
+    return connection
+
+
+def _create(path: Path) -> None:
+    """Build the ledger beside its place and link it there: two starters get one ledger, none half."""
+    draft = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        os.close(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        with explained(path):
+            _fill(draft)
+        with suppress(FileExistsError):  # another process was faster: use its ledger
+            os.link(draft, path)
+    except OSError as error:
+        raise LedgerError(
+            f"ledger {path} cannot be created ({error.strerror})",
+            remedy="check that its folder exists, is a local disk and can be written",
+        ) from error
+    finally:
+        with suppress(OSError):
+            draft.unlink(missing_ok=True)
+
+
+def _fill(draft: Path) -> None:
+    # The journal mode is set once, here: changing it at each open can fail with "locked".
+    with closing(_connect(draft, 30)) as connection:
+        connection.execute(f"PRAGMA journal_mode={journal_mode(sqlite3.sqlite_version_info)}")
+    engine = sqlite_engine(draft, busy_seconds=30)
+    with engine.begin() as connection:
+        metadata.create_all(connection)
+        facts = {
+            "product": PRODUCT,
+            "schema_version": str(SCHEMA_VERSION),
+            "instance_id": uuid.uuid4().hex,
+        }
+        rows = [{"key": key, "value": value} for key, value in facts.items()]
+        connection.execute(insert(meta), rows)
+
+
+def _read_pin(pin: Path | None) -> str | None:
+    if pin is None or not pin.exists():
+        return None
+    return pin.read_text(encoding="ascii", errors="replace").strip()
+
+
+def _write_pin(pin: Path, instance: str) -> None:
+    # A settings folder may be read-only, as in a container; then a lost ledger is not noticed.
+    with suppress(OSError):
+        draft = pin.with_name(f"{pin.name}.{os.getpid()}")
+        draft.write_text(f"{instance}\n", encoding="ascii")
+        draft.replace(pin)
+
+
+def refuse_network_disk(path: Path, mounts: str) -> None:
+    """Raise LedgerError when `path` lies on a disk whose locks cannot be relied on."""
+    kind = disk_kind(path.absolute(), mounts)
+    if kind in _NETWORK_DISKS:
+        raise LedgerError(
+            f"ledger {path} lies on a network disk ({kind}), where locks cannot be relied on",
+            remedy="move it to a local disk",
+        )
+
+
+def read_mounts(table: Path = Path("/proc/self/mounts")) -> str:
+    """Return the mount table, "" where the system has none."""
+    try:
+        return table.read_text()
+    except OSError:
+        return ""
+
+
+def disk_kind(path: Path, mounts: str) -> str:
+    """Return the file-system type that holds `path` according to a mount table, "" if it is not told."""
+    best, kind = -1, ""
+    for line in mounts.splitlines():
+        fields = line.split(" ")
+        folder = Path(fields[1].replace("\\040", " "))
+        if path.is_relative_to(folder) and len(folder.parts) >= best:
+            best, kind = len(folder.parts), fields[2]
+    return kind

@@ -1,0 +1,460 @@
+"""Reading and writing the ledger; each method that changes something is one commit."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, RowMapping, Select, Table, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from digest.errors import LedgerError
+from digest.ledger import (
+    AT_WORK,
+    WAITING,
+    Claim,
+    Decision,
+    Delivery,
+    Planned,
+    Run,
+    RunState,
+    State,
+)
+from digest.ledger.file import explained
+from digest.ledger.owner import Owner, read_owner
+from digest.ledger.tables import contents, deliveries, runs
+
+CLAIM_LEASE = timedelta(seconds=480)
+COMMIT_LEASE = timedelta(seconds=660)  # the 600 s wait for the reply and a minute
+
+# From which states an outcome may still be written; a late answer settles an unknown delivery.
+_BEFORE = {
+    State.SENT: (State.COMMITTING, State.UNKNOWN),
+    State.UNKNOWN: (State.COMMITTING, State.UNKNOWN),
+    State.REFUSED: (*AT_WORK, State.UNKNOWN),
+    State.DEFERRED: (*AT_WORK, State.UNKNOWN),
+    State.PENDING: (*AT_WORK, State.UNKNOWN),
+}
+
+
+class Reader:
+    """Looks at a ledger and never changes it."""
+
+    def __init__(self, engine: Engine, path: Path) -> None:
+        self._engine = engine
+        self._path = path
+
+    def run(self, digest: str, business_date: date) -> Run | None:
+        """Return the run of a digest and date, None when there was none."""
+        rows = self._rows(select(runs).where(*_run(digest, business_date, runs)))
+        return _as_run(rows[0]) if rows else None
+
+    def runs(self, digest: str | None = None, *, limit: int = 30) -> tuple[Run, ...]:
+        """Return runs, newest first."""
+        query = select(runs).order_by(runs.c.business_date.desc(), runs.c.digest).limit(limit)
+        chosen = query if digest is None else query.where(runs.c.digest == digest)
+        return tuple(_as_run(row) for row in self._rows(chosen))
+
+    def deliveries(self, digest: str, business_date: date) -> tuple[Delivery, ...]:
+        """Return the deliveries of a run, by key."""
+        query = select(deliveries).where(*_run(digest, business_date, deliveries))
+        return tuple(_as_delivery(row) for row in self._rows(query.order_by(deliveries.c.key)))
+
+    def delivery(self, key: str) -> Delivery | None:
+        """Return one delivery, None when the key is not known."""
+        rows = self._rows(select(deliveries).where(deliveries.c.key == key))
+        return _as_delivery(rows[0]) if rows else None
+
+    def unknown(self) -> tuple[Delivery, ...]:
+        """Return every delivery whose outcome a person has to settle, oldest first."""
+        query = select(deliveries).where(deliveries.c.state == State.UNKNOWN)
+        rows = self._rows(query.order_by(deliveries.c.business_date, deliveries.c.key))
+        return tuple(_as_delivery(row) for row in rows)
+
+    def edition(self, digest: str, business_date: date) -> str | None:
+        """Return the frozen edition as JSON, None when none was frozen."""
+        run = self.run(digest, business_date)
+        return self._content(run.edition).decode() if run and run.edition else None
+
+    def sent_editions(
+        self,
+        digest: str,
+        *,
+        since: date | None = None,
+        before: date | None = None,
+        limit: int = 400,
+    ) -> tuple[str, ...]:
+        """Return editions that reached at least one recipient, as JSON, newest first.
+
+        Args:
+            digest: id of the digest.
+            since: first business date, inclusive.
+            before: last business date, exclusive.
+            limit: at most so many.
+        """
+        query = self._sent_runs(digest, before).limit(limit)
+        chosen = query if since is None else query.where(runs.c.business_date >= since)
+        return tuple(self._content(row["edition"]).decode() for row in self._rows(chosen))
+
+    def previous_edition(self, digest: str, before: date) -> str | None:
+        """Return the last edition really sent before a business date, as JSON."""
+        return next(iter(self.sent_editions(digest, before=before, limit=1)), None)
+
+    def last_sent(self, digest: str) -> date | None:
+        """Return the newest business date of which somebody got the edition."""
+        rows = self._rows(self._sent_runs(digest, None).limit(1))
+        return rows[0]["business_date"] if rows else None
+
+    def message(self, delivery: Delivery) -> bytes:
+        """Return the frozen bytes of a delivery."""
+        return self._content(delivery.message)
+
+    @staticmethod
+    def _sent_runs(digest: str, before: date | None) -> Select[Any]:
+        sent = (
+            select(deliveries.c.key)
+            .where(
+                deliveries.c.digest == runs.c.digest,
+                deliveries.c.business_date == runs.c.business_date,
+                deliveries.c.state == State.SENT,
+            )
+            .exists()
+        )
+        query = select(runs).where(runs.c.digest == digest, runs.c.edition.is_not(None), sent)
+        limited = query if before is None else query.where(runs.c.business_date < before)
+        return limited.order_by(runs.c.business_date.desc())
+
+    def _content(self, sha256: str) -> bytes:
+        query = select(contents.c.content).where(contents.c.sha256 == sha256)
+        content: bytes = self._rows(query)[0]["content"]
+        if hashlib.sha256(content).hexdigest() != sha256:
+            raise LedgerError(
+                f"ledger {self._path} is damaged: content {sha256[:12]} has changed",
+                remedy="restore it from a backup",
+            )
+        return content
+
+    def _rows(self, query: Select[Any]) -> Sequence[RowMapping]:
+        with self._transaction() as connection:
+            return connection.execute(query).mappings().all()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Connection]:
+        with explained(self._path), self._engine.begin() as connection:
+            yield connection
+
+
+class Ledger(Reader):
+    """Decides who sends what; every method is one durable commit.
+
+    Attributes:
+        owner: this process.
+        room: bytes that must be free before a run's messages are stored.
+    """
+
+    room = 50_000_000
+
+    def __init__(
+        self,
+        engine: Engine,
+        path: Path,
+        *,
+        clock: Callable[[], datetime],
+        owner: Owner,
+        gone: Callable[[Owner], bool],
+    ) -> None:
+        super().__init__(engine, path)
+        self._clock = clock
+        self._gone = gone
+        self.owner = owner
+
+    # -------------------------------------------------------------------------------------- runs
+
+    def open_run(self, digest: str, business_date: date) -> Run:
+        """Return the run of a digest and date, made when it is the first call."""
+        now = self._clock()
+        row = {
+            "digest": digest,
+            "business_date": business_date,
+            "state": RunState.PLANNED,
+            "created_at": now,
+            "changed_at": now,
+        }
+        with self._transaction() as connection:
+            _insert_new(connection, runs, [row])
+            query = select(runs).where(*_run(digest, business_date, runs))
+            return _as_run(connection.execute(query).mappings().one())
+
+    def mark_run(
+        self, digest: str, business_date: date, state: RunState, note: str | None = None
+    ) -> None:
+        """Write how far a run has come, and why."""
+        with self._transaction() as connection:
+            self._mark(connection, digest, business_date, state, note)
+
+    def freeze_edition(self, digest: str, business_date: date, text: str) -> str:
+        """Store the edition unless one is stored, and return the stored one: the first wins."""
+        with self._transaction() as connection:
+            run = select(runs.c.edition).where(*_run(digest, business_date, runs))
+            if connection.execute(run).scalar_one() is None:
+                sha256 = _store(connection, text.encode())
+                connection.execute(
+                    update(runs).where(*_run(digest, business_date, runs)).values(edition=sha256)
+                )
+                self._mark(connection, digest, business_date, RunState.COLLECTED)
+            stored = select(contents.c.content).join(runs, runs.c.edition == contents.c.sha256)
+            frozen: bytes = connection.execute(
+                stored.where(*_run(digest, business_date, runs))
+            ).scalar_one()
+            return frozen.decode()
+
+    def plan(self, digest: str, business_date: date, planned: Sequence[Planned]) -> None:
+        """Store deliveries with their finished messages, all or none; known keys stay as they are."""
+        if shutil.disk_usage(self._path.parent).free < self.room:
+            raise LedgerError(
+                f"ledger {self._path} has less than {self.room // 1_000_000} MB left on its disk",
+                remedy="free some space, then run again",
+                passing=True,
+            )
+        now = self._clock()
+        with self._transaction() as connection:
+            rows = [
+                {
+                    "key": one.key,
+                    "digest": digest,
+                    "business_date": business_date,
+                    "channel": one.channel,
+                    "recipient": one.recipient,
+                    "state": State.PENDING,
+                    "message": _store(connection, one.content),
+                    "repeatable": one.repeatable,
+                    "generation": 0,
+                    "attempts": 0,
+                    "changed_at": now,
+                }
+                for one in planned
+            ]
+            if rows:
+                _insert_new(connection, deliveries, rows)
+            self._mark(connection, digest, business_date, RunState.SENDING)
+
+    def cancel_except(self, digest: str, business_date: date, keys: Sequence[str]) -> int:
+        """Cancel waiting deliveries whose recipient is no longer wanted; return how many."""
+        chosen = (*_run(digest, business_date, deliveries), deliveries.c.key.not_in(keys))
+        return self._settle_waiting(chosen, State.CANCELLED, "recipient removed from the settings")
+
+    def expire(self, digest: str, business_date: date) -> int:
+        """Give up on waiting deliveries because the time to send has passed; return how many."""
+        chosen = _run(digest, business_date, deliveries)
+        return self._settle_waiting(chosen, State.EXPIRED, None)
+
+    def reopen(self, digest: str, business_date: date) -> int:
+        """Let expired deliveries wait again, because a person asks; no part of them was ever sent."""
+        values = {"state": State.PENDING, "changed_at": self._clock()}
+        with self._transaction() as connection:
+            query = update(deliveries).where(
+                *_run(digest, business_date, deliveries), deliveries.c.state == State.EXPIRED
+            )
+            return connection.execute(query.values(values)).rowcount
+
+    def _settle_waiting(self, chosen: Sequence[Any], state: State, note: str | None) -> int:
+        values: dict[str, object] = {"state": state, "changed_at": self._clock(), "next_at": None}
+        if note is not None:
+            values["note"] = note
+        with self._transaction() as connection:
+            query = update(deliveries).where(*chosen, deliveries.c.state.in_(WAITING))
+            return connection.execute(query.values(values)).rowcount
+
+    # -------------------------------------------------------------------------------- deliveries
+
+    def claim(self, key: str) -> Claim | None:
+        """Take a waiting delivery that is due; None when it is not, or another process has it."""
+        now = self._clock()
+        due = or_(deliveries.c.next_at.is_(None), deliveries.c.next_at <= now)
+        with self._transaction() as connection:
+            taken = connection.execute(
+                update(deliveries)
+                .where(deliveries.c.key == key, deliveries.c.state.in_(WAITING), due)
+                .values(
+                    state=State.CLAIMED,
+                    generation=deliveries.c.generation + 1,
+                    attempts=deliveries.c.attempts + 1,
+                    owner=str(self.owner),
+                    lease_until=now + CLAIM_LEASE,
+                    next_at=None,
+                    changed_at=now,
+                )
+            )
+            if taken.rowcount != 1:
+                return None
+            query = select(deliveries.c.generation).where(deliveries.c.key == key)
+            return Claim(key, connection.execute(query).scalar_one())
+
+    def commit(self, claim: Claim) -> bool:
+        """Write down that the next thing sent hands the message over; False: send nothing.
+
+        This is the fence: a process whose lease has run out, or whose delivery somebody else has
+        taken since, changes no row here.
+        """
+        now = self._clock()
+        with self._transaction() as connection:
+            fenced = connection.execute(
+                update(deliveries)
+                .where(
+                    deliveries.c.key == claim.key,
+                    deliveries.c.generation == claim.generation,
+                    deliveries.c.state == State.CLAIMED,
+                    deliveries.c.lease_until > now,
+                )
+                .values(state=State.COMMITTING, lease_until=now + COMMIT_LEASE, changed_at=now)
+            )
+            return fenced.rowcount == 1
+
+    def record(
+        self, claim: Claim, state: State, note: str, *, next_at: datetime | None = None
+    ) -> bool:
+        """Write an attempt's outcome; False when somebody else has decided about it meanwhile."""
+        now = self._clock()
+        with self._transaction() as connection:
+            written = connection.execute(
+                update(deliveries)
+                .where(
+                    deliveries.c.key == claim.key,
+                    deliveries.c.generation == claim.generation,
+                    deliveries.c.state.in_(_BEFORE[state]),
+                )
+                .values(
+                    state=state,
+                    note=note,
+                    next_at=next_at,
+                    lease_until=None,
+                    changed_at=now,
+                    sent_at=now if state is State.SENT else None,
+                )
+            )
+            return written.rowcount == 1
+
+    def recover(self) -> tuple[Delivery, ...]:
+        """Take up what dead or stalled processes left; return those deliveries as they were.
+
+        A claimed one waits again: no end of message was sent. A committing one becomes unknown,
+        unless doing it twice is harmless.
+        """
+        now = self._clock()
+        with self._transaction() as connection:
+            query = select(deliveries).where(deliveries.c.state.in_(AT_WORK))
+            left = [
+                one
+                for row in connection.execute(query).mappings()
+                if self._is_left(one := _as_delivery(row), now)
+            ]
+            for one in left:
+                again = one.state is State.CLAIMED or one.repeatable
+                connection.execute(
+                    update(deliveries)
+                    .where(deliveries.c.key == one.key)
+                    .values(
+                        state=State.PENDING if again else State.UNKNOWN,
+                        note=None if again else f"{one.owner} ended before the answer came",
+                        changed_at=now,
+                    )
+                )
+        return tuple(left)
+
+    def resolve(self, key: str, decision: Decision) -> Delivery:
+        """Settle an unknown delivery by a person's decision and return it as it is now.
+
+        Raises:
+            LedgerError: there is no such delivery, it is not open to a decision, or a process
+                may still be working on it.
+        """
+        now = self._clock()
+        with self._transaction() as connection:
+            query = select(deliveries).where(deliveries.c.key == key)
+            row = connection.execute(query).mappings().one_or_none()
+            if row is None:
+                raise LedgerError(f"no delivery {key!r}", remedy="`digest history` lists the keys")
+            one = _as_delivery(row)
+            self._check_decision(one, decision, now)
+            choices: dict[Decision, dict[str, object]] = {
+                Decision.SENT: {"state": State.SENT, "sent_at": one.changed_at},
+                # A new generation: a late answer to the earlier attempt no longer counts.
+                Decision.RESEND: {"state": State.PENDING, "generation": one.generation + 1},
+                Decision.CANCEL: {"state": State.CANCELLED},
+            }
+            values = choices[decision]
+            note = f"settled as {decision} by hand; before: {one.note or 'nothing'}"
+            changed = update(deliveries).where(deliveries.c.key == key)
+            connection.execute(
+                changed.values(note=note, changed_at=now, next_at=None, lease_until=None, **values)
+            )
+            return _as_delivery(connection.execute(query).mappings().one())
+
+    def _check_decision(self, one: Delivery, decision: Decision, now: datetime) -> None:
+        allowed = {State.UNKNOWN} | (set(WAITING) if decision is Decision.CANCEL else set())
+        if one.state not in allowed:
+            raise LedgerError(
+                f"delivery {one.key!r} is {one.state}, which needs no decision",
+                remedy="only unknown deliveries can be settled, and waiting ones cancelled",
+            )
+        if decision is Decision.RESEND and self._may_still_work(one, now):
+            raise LedgerError(
+                f"delivery {one.key!r} may still be finished by {one.owner}",
+                remedy="end that process first, or wait for it",
+                passing=True,
+            )
+
+    def _may_still_work(self, one: Delivery, now: datetime) -> bool:
+        """Whether the process that left it unknown could yet send; of another host only its lease tells."""
+        if one.owner is None or one.lease_until is None or self._gone(one.owner):
+            return False
+        here = (one.owner.host, one.owner.boot) == (self.owner.host, self.owner.boot)
+        return here or one.lease_until > now
+
+    def _is_left(self, one: Delivery, now: datetime) -> bool:
+        expired = one.lease_until is None or one.lease_until <= now
+        return expired or (
+            one.owner is not None and one.owner != self.owner and self._gone(one.owner)
+        )
+
+    def _mark(
+        self,
+        connection: Connection,
+        digest: str,
+        business_date: date,
+        state: RunState,
+        note: str | None = None,
+    ) -> None:
+        values = {"state": state, "note": note, "changed_at": self._clock()}
+        chosen = _run(digest, business_date, runs)
+        connection.execute(update(runs).where(*chosen).values(values))
+
+
+def _run(digest: str, business_date: date, table: Table) -> tuple[Any, Any]:
+    return (table.c.digest == digest, table.c.business_date == business_date)
+
+
+def _store(connection: Connection, content: bytes) -> str:
+    sha256 = hashlib.sha256(content).hexdigest()
+    _insert_new(connection, contents, [{"sha256": sha256, "content": content}])
+    return sha256
+
+
+def _insert_new(connection: Connection, table: Table, rows: list[dict[str, object]]) -> None:
+    """Insert rows whose key is not there yet."""
+    own = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    connection.execute(own(table).on_conflict_do_nothing(), rows)
+
+
+def _as_run(row: RowMapping) -> Run:
+    return Run(**{**dict(row), "state": RunState(row["state"])})
+
+
+def _as_delivery(row: RowMapping) -> Delivery:
+    owner = read_owner(row["owner"]) if row["owner"] else None
+    return Delivery(**{**dict(row), "state": State(row["state"]), "owner": owner})

@@ -1,0 +1,213 @@
+"""The HTML of a mail: Jinja2 to MJML, MJML to HTML, the product's own cell rules inlined."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from digest.errors import ConfigError
+from digest.render import lint
+from digest.render.locales import Locale, printable
+from digest.render.view import View
+from digest.resources import templates_folder
+
+if TYPE_CHECKING:
+    from css_inline import CSSInliner
+    from jinja2 import Environment
+
+DEEPEST_NESTING = 100  # the engine overflows its stack at 20,000 nested tags and kills the process
+
+_TAG = re.compile(r"<(/?)([a-zA-Z][\w-]*)(?:\"[^\"]*\"|[^>\"])*?(/?)>")
+_VOID = {"br", "hr", "img", "input", "link", "meta", "wbr"}
+_INDENT = re.compile(r"\n\s+")  # an eighth of the bytes that travel
+_POSITION = re.compile(r"position (\d+)")
+
+_TEMPLATE_ENDINGS = (".mjml", ".txt", ".css")
+
+
+def html(view: View, locale: Locale, templates: Path | None = None) -> str:
+    """Return the mail's HTML.
+
+    Raises:
+        ConfigError: a user's template is at fault; names file and line.
+    """
+    environment = environment_for(templates, markup=True)
+    mjml = _INDENT.sub("\n", fill(environment, "digest.mjml", view, locale, templates))
+    rules, _, _ = _loader(environment).get_source(environment, "cells.css")
+    return _inliner(rules).inline(_to_html(mjml, templates))
+
+
+# ----------------------------------------------------------------------------------------- Jinja2
+
+
+@lru_cache(maxsize=8)
+def environment_for(templates: Path | None, *, markup: bool) -> Environment:
+    """Return the environment of MJML templates (`markup`) or of text templates.
+
+    A user's folder overrides the built-in templates file by file and runs in a sandbox.
+    """
+    from jinja2 import ChoiceLoader, Environment, FileSystemLoader, StrictUndefined
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    if templates is not None:
+        _refuse_other_encodings(templates)
+    folders = [folder for folder in (templates, templates_folder()) if folder is not None]
+    kind = Environment if templates is None else ImmutableSandboxedEnvironment
+    return kind(  # nosec - select_autoescape() answers False for .mjml, so it is set by hand
+        loader=ChoiceLoader([FileSystemLoader(folder) for folder in folders]),
+        autoescape=markup,
+        undefined=StrictUndefined,
+        finalize=_printable,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+
+
+def _refuse_other_encodings(templates: Path) -> None:
+    """Raise ConfigError for a file of the user's that is not UTF-8; Jinja would not say which."""
+    wrong = []
+    for path in sorted(templates.rglob("*")):
+        if path.suffix in _TEMPLATE_ENDINGS and path.is_file():
+            try:
+                path.read_text(encoding="utf-8")
+            except UnicodeDecodeError as error:
+                line = error.object[: error.start].count(b"\n") + 1
+                wrong.append(
+                    f"{path}, line {line}: found the byte 0x{error.object[error.start]:02x}, which is "
+                    "not UTF-8; save the file as UTF-8"
+                )
+    if wrong:
+        raise ConfigError(*wrong)
+
+
+def _printable(value: object) -> object:
+    """Clean what a template prints: one control character would fail the whole mail."""
+    from jinja2 import TemplateRuntimeError
+    from markupsafe import Markup
+
+    if value is None:
+        raise TemplateRuntimeError("a value that is not known was printed; test it with `if` first")
+    return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def _loader(environment: Environment):  # type: ignore[no-untyped-def] # noqa: ANN202 - jinja2.BaseLoader, imported late
+    return environment.loader
+
+
+def fill(
+    environment: Environment, name: str, view: View, locale: Locale, templates: Path | None
+) -> str:
+    """Fill a template with a view.
+
+    Raises:
+        ConfigError: the mistake is in a user's template; names file and line.
+    """
+    from jinja2 import TemplateError
+
+    values = {field.name: getattr(view, field.name) for field in fields(view)}
+    try:
+        return environment.get_template(name).render(_=locale.gettext, **values)
+    except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError) as error:
+        place = _place(error, templates)
+        if place is None:
+            raise
+        raise ConfigError(f"{place}: {_reason(error)}") from error
+
+
+def _place(error: Exception, templates: Path | None) -> str | None:
+    """Return "file, line n" when the innermost template of the failure is a user's, otherwise None."""
+    if templates is None:
+        return None
+    spots = []
+    filename = getattr(error, "filename", None)
+    if filename:  # a syntax error: the template never ran
+        spots.append((filename, getattr(error, "lineno", 0)))
+    trace = error.__traceback__
+    while trace is not None:
+        spots.append((trace.tb_frame.f_code.co_filename, trace.tb_lineno))
+        trace = trace.tb_next
+    own = str(templates_folder())
+    inside = [spot for spot in spots if spot[0].startswith((str(templates), own))]
+    if filename:
+        inside = inside[:1]
+    if not inside or not inside[-1][0].startswith(str(templates)):
+        return None
+    return f"{inside[-1][0]}, line {inside[-1][1]}"
+
+
+def _reason(error: Exception) -> str:
+    from jinja2 import TemplateNotFound
+    from jinja2.exceptions import SecurityError
+
+    if isinstance(error, TemplateNotFound):
+        return f"there is no template {error.name!r}, neither beside it nor built in"
+    if isinstance(error, SecurityError):
+        return f"{error}; templates only print the values they are given"
+    return f"{error}; docs/templates.md lists the values a template can print"
+
+
+# ------------------------------------------------------------------------------------ MJML to HTML
+
+
+def _to_html(mjml: str, templates: Path | None) -> str:
+    from mjml import mjml2html
+
+    _refuse_deep_nesting(mjml)
+    found = lint.mjml_findings(mjml)
+    if found:
+        raise ConfigError(*(f"{templates or templates_folder()}: {what}" for what in found))
+    try:
+        # The engine's own fonts would link to a font service: no request may leave a reader's machine.
+        return mjml2html(mjml, fonts={}, disable_comments=True)
+    except ValueError as error:
+        raise _mjml_error(mjml, str(error), templates) from error
+
+
+def _refuse_deep_nesting(mjml: str) -> None:
+    depth = 0
+    for closing, name, alone in _TAG.findall(mjml):
+        if alone or name.lower() in _VOID:
+            continue
+        depth += -1 if closing else 1
+        if depth > DEEPEST_NESTING:
+            raise ConfigError(
+                f"templates: tags are nested deeper than {DEEPEST_NESTING}; "
+                "an element is probably not closed"
+            )
+
+
+def _mjml_error(mjml: str, reason: str, templates: Path | None) -> Exception:
+    """Turn the engine's byte offset into a line; without a user's templates the fault is ours."""
+    place = "the rendered MJML"
+    position = _POSITION.search(reason)
+    if position:
+        before = mjml.encode()[: int(position[1])].decode(errors="ignore")
+        number = before.count("\n")
+        line = mjml.splitlines()[number].strip()
+        place = f"the rendered MJML, line {number + 1} ({line[:80]!r})"
+    if templates is None:
+        return RuntimeError(f"{place}: {reason}")
+    changed = sorted(
+        str(path.relative_to(templates)) for path in templates.rglob("*") if path.suffix == ".mjml"
+    )
+    return ConfigError(
+        f"{templates}: {place}: {reason}; look at the templates changed there: {', '.join(changed)}"
+    )
+
+
+@cache
+def _inliner(rules: str) -> CSSInliner:
+    """Inline the cell rules only: <style> blocks hold what cannot be inlined, and would triple the size."""
+    from css_inline import CSSInliner
+
+    return CSSInliner(
+        inline_style_tags=False,
+        keep_style_tags=True,
+        load_remote_stylesheets=False,
+        extra_css=rules,
+        minify_css=True,
+    )

@@ -1,0 +1,276 @@
+"""From a Message and one recipient to the bytes of a mail: the same input gives the same bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from email.header import Header
+from email.message import EmailMessage
+from email.parser import BytesParser
+from email.policy import EmailPolicy, default
+from typing import TYPE_CHECKING, Any, cast
+from zoneinfo import ZoneInfo
+
+from digest.addresses import Mailbox, mailbox
+from digest.model import MailHeaders, Message, Recipient
+
+if TYPE_CHECKING:
+    from email.headerregistry import AddressHeader
+
+TEST_PREFIX = "[TEST] "
+_UNFOLDED = frozenset(
+    ("list-id", "list-unsubscribe", "list-unsubscribe-post", "message-id", "content-id")
+)
+_ADDRESSES = frozenset(("from", "reply-to", "to"))
+_LONGEST_LINE = 900
+_LONGEST_WORD = 60
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+# Only in attributes and url(): a segment may be called "cid:x" and stands in the text as such.
+_CID = re.compile(r"""(?:=\s*["']|\(\s*["']?)cid:([^"'\s<>)]+)""")
+
+
+def pack(
+    message: Message,
+    *,
+    recipient: Recipient,
+    headers: MailHeaders,
+    key: str,
+    sent_at: datetime,
+    test: bool = False,
+) -> bytes:
+    """Return one recipient's mail, CRLF line ends, 7-bit, ready for every attempt to send it.
+
+    Boundaries and Message-ID are made from `key`, `Date` from `sent_at` in the digest's zone: nothing
+    in the bytes is random.
+
+    Raises:
+        ValueError: an address, a List-* value or a picture's name cannot stand in a mail.
+        ParseBackError: the bytes do not say what was meant, which is a bug.
+    """
+    letter = _letter(message, recipient, headers, key, sent_at, test=test)
+    mail = _assemble(message, letter)
+    content = mail.as_bytes()
+    _parse_back(content, message, letter)
+    return content
+
+
+@dataclass(frozen=True)
+class _Letter:
+    """What the header of one mail must say, cleaned and checked."""
+
+    sender: Mailbox
+    recipient: Mailbox
+    reply_to: Mailbox | None
+    subject: str
+    date: datetime
+    token: str
+    listing: tuple[tuple[str, str], ...]
+
+    @property
+    def message_id(self) -> str:
+        return f"<{self.token}@{self.sender.domain}>"
+
+
+class ParseBackError(Exception):
+    """A packed mail read back differs from what was meant: a bug, so nothing is sent."""
+
+
+def _letter(
+    message: Message,
+    recipient: Recipient,
+    headers: MailHeaders,
+    key: str,
+    sent_at: datetime,
+    *,
+    test: bool,
+) -> _Letter:
+    return _Letter(
+        sender=mailbox(headers.sender),
+        # One person, one address: a name would be one more thing to encode.
+        recipient=Mailbox("", mailbox(recipient.address).address),
+        reply_to=mailbox(headers.reply_to) if headers.reply_to else None,
+        subject=(TEST_PREFIX if test else "") + clean_subject(message.subject),
+        date=sent_at.astimezone(ZoneInfo(headers.timezone)).replace(microsecond=0),
+        token=hashlib.sha256(key.encode()).hexdigest()[:24],
+        listing=tuple(_listing(headers)),
+    )
+
+
+def clean_subject(subject: str) -> str:
+    """Return a subject without line breaks, control characters and lone surrogates."""
+    text = subject.encode("utf-8", "ignore").decode()
+    return _CONTROL.sub(" ", text).strip()
+
+
+def _listing(headers: MailHeaders) -> list[tuple[str, str]]:
+    values = []
+    if headers.list_id:
+        values.append(("List-Id", f"<{_plain('list_id', headers.list_id)}>"))
+    for link in headers.unsubscribe:
+        if not link.startswith(("https://", "mailto:")):
+            msg = f"unsubscribe: {link!r} is neither an https:// nor a mailto: address"
+            raise ValueError(msg)
+        _plain("unsubscribe", link)
+    if headers.unsubscribe:
+        links = ", ".join(f"<{link}>" for link in headers.unsubscribe)
+        values.append(("List-Unsubscribe", links))
+    if headers.one_click:
+        # RFC 8058: without an https address there is nothing to POST to.
+        if not any(link.startswith("https://") for link in headers.unsubscribe):
+            msg = "one_click: needs an https:// address in unsubscribe that answers POST"
+            raise ValueError(msg)
+        values.append(("List-Unsubscribe-Post", "List-Unsubscribe=One-Click"))
+    return values
+
+
+def _plain(key: str, value: str) -> str:
+    if not value.isascii() or not value.isprintable() or set(value) & set("<>, "):
+        msg = f"{key}: {value!r} must be plain ASCII without spaces, commas and angle brackets"
+        raise ValueError(msg)
+    return value
+
+
+class _Policy(EmailPolicy):
+    """The standard policy with the headers that it writes wrongly written by hand.
+
+    A long List-Unsubscribe becomes an encoded word (cpython #85725), a folded non-ASCII subject loses
+    its spaces (cpython #144156), and so do display names.
+    """
+
+    def header_store_parse(self, name: str, value: Any) -> tuple[str, Any]:  # noqa: ANN401 - as the base
+        # Parsed, a subject that shows "=?utf-8?q?x?=" would be decoded before it is ever sent.
+        return (
+            (name, value) if name.lower() == "subject" else super().header_store_parse(name, value)
+        )
+
+    def fold(self, name: str, value: Any) -> str:  # noqa: ANN401 - the base class takes any header
+        return self._written(name, value) or super().fold(name, value)
+
+    def fold_binary(self, name: str, value: Any) -> bytes:  # noqa: ANN401 - as above
+        return self.fold(name, value).encode("ascii")
+
+    def _written(self, name: str, value: Any) -> str | None:  # noqa: ANN401 - as above
+        lowered = name.lower()
+        if lowered == "subject":
+            return f"Subject: {_encoded_subject(str(value))}\r\n"
+        if lowered in _ADDRESSES:
+            boxes = cast("AddressHeader", value).addresses
+            return _address_line(name, [Mailbox(box.display_name, box.addr_spec) for box in boxes])
+        if lowered in _UNFOLDED:
+            line = f"{name}: {value}"
+            if len(line) > _LONGEST_LINE:
+                msg = f"{name} is {len(line)} characters long, allowed are {_LONGEST_LINE}"
+                raise ValueError(msg)
+            return f"{line}\r\n"
+        return None
+
+
+# 76, not the library's 78: the same figure limits quoted-printable lines (RFC 2045 section 6.7).
+_LINE = 76
+_POLICY = _Policy(linesep="\r\n", max_line_length=_LINE, cte_type="7bit", raise_on_defect=True)
+
+
+def _encoded_subject(text: str) -> str:
+    # Plain text that looks like an encoded word must be encoded, or readers decode it; and a word
+    # too long for a line would leave the first line empty.
+    words = text.split(" ")
+    plain = text.isascii() and "=?" not in text and max(map(len, words)) < _LONGEST_WORD
+    header = Header(text, "us-ascii" if plain else "utf-8", maxlinelen=75, header_name="Subject")
+    return header.encode(linesep="\r\n")
+
+
+def _address_line(name: str, boxes: list[Mailbox]) -> str:
+    line = f"{name}: {', '.join(box.header() for box in boxes)}\r\n"
+    return line if len(line) <= _LINE else line.replace(" <", "\r\n <", 1)
+
+
+def _assemble(message: Message, letter: _Letter) -> EmailMessage:
+    mail = EmailMessage(policy=_POLICY)
+    mail["From"] = letter.sender.header()
+    mail["To"] = letter.recipient.header()
+    if letter.reply_to:
+        mail["Reply-To"] = letter.reply_to.header()
+    mail["Subject"] = letter.subject
+    mail["Date"] = letter.date
+    mail["Message-ID"] = letter.message_id
+    mail["Auto-Submitted"] = "auto-generated"
+    mail["X-Auto-Response-Suppress"] = "All"
+    for name, value in letter.listing:
+        mail[name] = value
+    _add_bodies(mail, message, letter.token)
+    # Last: making a multipart moves every Content-* header into its first part.
+    mail["Content-Language"] = message.language
+    return mail
+
+
+def _add_bodies(mail: EmailMessage, message: Message, token: str) -> None:
+    # Quoted-printable always: left to itself the library picks 8bit, or base64 for short texts.
+    mail.set_content(message.text, cte="quoted-printable")
+    mail.add_alternative(message.html, subtype="html", cte="quoted-printable")
+    # "=_" cannot occur in quoted-printable or base64, so a boundary never occurs in a body.
+    mail.set_boundary(f"=_alternative_{token}")
+    if not message.images:
+        return
+    html = cast("list[EmailMessage]", mail.get_payload())[1]
+    for image in message.images:
+        html.add_related(
+            image.png,
+            "image",
+            "png",
+            cid=f"<{_plain('cid', image.cid)}>",
+            filename=image.filename,
+            disposition="inline",
+        )
+    html.set_param("type", "text/html")
+    html.set_boundary(f"=_related_{token}")
+
+
+def _parse_back(content: bytes, message: Message, letter: _Letter) -> None:
+    """Read the finished bytes as a mail program would and compare with what was meant."""
+    mail = BytesParser(policy=default).parsebytes(content)
+    html = mail.get_body(("html",))
+    text = mail.get_body(("plain",))
+    images = {
+        str(part["Content-ID"]): part.get_content()
+        for part in mail.walk()
+        if part.get_content_maintype() == "image"
+    }
+    differences = [
+        what
+        for what, found, meant in (
+            ("Subject", mail["Subject"], letter.subject),
+            ("From", _boxes(mail, "From"), [letter.sender]),
+            ("To", _boxes(mail, "To"), [letter.recipient]),
+            ("Reply-To", _boxes(mail, "Reply-To"), [letter.reply_to] if letter.reply_to else []),
+            ("Content-Language", mail["Content-Language"], message.language),
+            ("Message-ID", mail["Message-ID"], letter.message_id),
+            ("Date", mail["Date"].datetime, letter.date),
+            ("List-*", _found_listing(mail), letter.listing),
+            ("text", text and _lines(text.get_content()), _lines(message.text)),
+            ("html", html and _lines(html.get_content()), _lines(message.html)),
+            ("images", images, {f"<{image.cid}>": image.png for image in message.images}),
+            ("cid", set(_CID.findall(message.html)), {image.cid for image in message.images}),
+            ("defects", [part.defects for part in mail.walk() if part.defects], []),
+        )
+        if found != meant
+    ]
+    if b"\n" in content.replace(b"\r\n", b"") or b"\r" in content.replace(b"\r\n", b""):
+        differences.append("line ends")
+    if differences:
+        msg = f"the packed mail differs from the message in: {', '.join(differences)}"
+        raise ParseBackError(msg)
+
+
+def _boxes(mail: EmailMessage, name: str) -> list[Mailbox]:
+    header = cast("AddressHeader | None", mail[name])
+    return [Mailbox(box.display_name, box.addr_spec) for box in header.addresses] if header else []
+
+
+def _found_listing(mail: EmailMessage) -> tuple[tuple[str, str], ...]:
+    return tuple((name, str(value)) for name, value in mail.items() if name.startswith("List-"))
+
+
+def _lines(text: str) -> list[str]:
+    return re.split(r"\r\n|\r|\n", text.rstrip("\r\n"))

@@ -1,0 +1,82 @@
+"""TOML and environment -> Settings: fully checked, adapters constructed, all mistakes at once.
+
+`load` reads one file, `load_many` a fleet. The steps, each in its own module: `document` (TOML with line
+numbers), `references` (secrets), `sections` and `adapters` (types), `plan` (the SLA), `recipients`; `parts`
+brings them together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import cast
+
+from digest.errors import ConfigError
+from digest.settings.document import read
+from digest.settings.mistakes import file_problem
+from digest.settings.parts import all_settings, assemble
+from digest.settings.references import Keyring, Vault, system_keyring
+from digest.settings.values import FiscalPeriod, Settings
+
+__all__ = ["FiscalPeriod", "Settings", "all_settings", "load", "load_many"]
+
+
+def load(
+    path: Path, *, environment: Mapping[str, str], keyring: Keyring = system_keyring
+) -> Settings:
+    """Return the checked settings of one file.
+
+    Args:
+        path: the TOML file.
+        environment: variables that `{ env = "NAME" }` may name.
+        keyring: answers (service, user) with a secret or None.
+
+    Raises:
+        ConfigError: everything that is wrong with the file, one sentence each.
+    """
+    document, mistakes = read(path)
+    vault = Vault(environment, path.parent.absolute(), keyring)
+    resolved = cast("Mapping[str, object]", vault.resolve(document, (), mistakes))
+    settings = assemble(path, resolved, mistakes)
+    if settings is None or mistakes.found:
+        raise mistakes.error() or AssertionError(f"{path}: rejected without a reason")
+    return settings
+
+
+def load_many(
+    paths: Sequence[Path], *, environment: Mapping[str, str], keyring: Keyring = system_keyring
+) -> tuple[list[Settings], list[ConfigError]]:
+    """Return the digests of files and folders, and one error for each file that has mistakes.
+
+    A folder means its `*.toml` files. Two files with one id are a mistake in both: sending one of them
+    would hide the other behind the same ledger entries.
+    """
+    loaded: list[Settings] = []
+    errors: list[ConfigError] = []
+    for path in {path.absolute(): path for path in _files(paths, errors)}.values():
+        try:
+            loaded.append(load(path, environment=environment, keyring=keyring))
+        except ConfigError as error:
+            errors.append(error)
+    by_id: dict[str, list[Settings]] = {}
+    for settings in loaded:
+        by_id.setdefault(settings.id, []).append(settings)
+    for name, same in by_id.items():
+        if len(same) > 1:
+            files = ", ".join(str(settings.path) for settings in same)
+            errors.append(
+                ConfigError(f"id: {name!r} is used by {files}; give each file its own id")
+            )
+    return [settings for settings in loaded if len(by_id[settings.id]) == 1], errors
+
+
+def _files(paths: Sequence[Path], errors: list[ConfigError]) -> Iterator[Path]:
+    for path in paths:
+        try:
+            found = sorted(path.glob("*.toml")) if path.is_dir() else [path]
+        except OSError as error:
+            errors.append(ConfigError(f"config folder {file_problem(path, error)}"))
+            continue
+        if not found:
+            errors.append(ConfigError(f"config folder {path} holds no .toml file"))
+        yield from found

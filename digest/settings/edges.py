@@ -1,0 +1,175 @@
+"""Constructs what [connector], [deals], [follow_up] and [channels.NAME] describe, from the two registries."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from typing import TypeVar
+
+from digest.channels import CHANNELS, Channel
+from digest.connectors import CONNECTORS, Connector, MeasuresDeals, MeasuresFollowUp
+from digest.errors import nearest
+from digest.followup import Promise
+from digest.settings.adapters import build, is_table, known_keys
+from digest.settings.lines import Path as KeyPath
+from digest.settings.mistakes import clip, shown, unknown
+from digest.settings.reading import Reading, Table
+from digest.settings.recipients import check_recipients
+from digest.settings.sections import FollowUpSection
+
+T = TypeVar("T")
+_MOST_CHANNELS = 100
+
+
+def connector_of(reading: Reading, key: str, registry: Mapping[str, type[T]]) -> T | None:
+    """Construct the connector that [connector] or [deals] describes."""
+    if key not in reading.data:
+        example = "spreadsheet" if "spreadsheet" in registry else next(iter(registry))
+        reading.mistakes.add(
+            (), f'the table [{key}] is missing; it says where leads are counted: type = "{example}"'
+        )
+        return None
+    table = reading.table(key)
+    return None if table is None else _of_its_type(reading, table, (key,), registry)
+
+
+def _of_its_type(
+    reading: Reading, table: Table, at: KeyPath, registry: Mapping[str, type[T]]
+) -> T | None:
+    kind = table.get("type")
+    if kind is None:
+        reading.mistakes.add(
+            at, f"the setting 'type' is missing; allowed: {', '.join(sorted(registry))}"
+        )
+        return None
+    return _construct(reading, kind, table, at, registry)
+
+
+def _construct(
+    reading: Reading, kind: object, table: Table, at: KeyPath, registry: Mapping[str, type[T]]
+) -> T | None:
+    if not isinstance(kind, str) or kind not in registry:
+        names = sorted(registry)
+        hint = nearest(clip(kind), names) if isinstance(kind, str) else ""
+        reading.mistakes.add(
+            (*at, "type"), f"found {shown(kind)}{hint or ';'} allowed: {', '.join(names)}"
+        )
+        return None
+    rest = {key: value for key, value in table.items() if key != "type"}
+    return build(
+        registry[kind], rest, at, reading.mistakes, folder=reading.folder, also_known=("type",)
+    )
+
+
+def deals_of(reading: Reading, connector: Connector | None) -> MeasuresDeals | None:
+    """Construct what [deals] describes; without it the connector, if it was told of deals."""
+    if "deals" not in reading.data:
+        if not isinstance(connector, MeasuresDeals):
+            return None
+        # A connector whose own field `deals` is empty was told of no deals.
+        return None if getattr(connector, "deals", connector) is None else connector
+    deals = connector_of(reading, "deals", CONNECTORS)
+    if deals is None or isinstance(deals, MeasuresDeals):
+        return deals
+    able = [name for name, cls in CONNECTORS.items() if hasattr(cls, "deal_statistics")]
+    reading.mistakes.add(
+        ("deals", "type"), f"this source knows no deals; allowed: {', '.join(sorted(able))}"
+    )
+    return None
+
+
+# [follow_up.connector]: where sales works, when the leads are counted elsewhere.
+SOURCE = "connector"
+
+
+def follow_up_of(
+    reading: Reading, connector: Connector | None
+) -> tuple[Promise, MeasuresFollowUp] | None:
+    """Return what sales promised and where it is measured; None without [follow_up]."""
+    at = ["follow_up"]
+    table = reading.table("follow_up")
+    if "follow_up" not in reading.data or table is None:
+        return None
+    terms = {key: value for key, value in table.items() if key != SOURCE}
+    section = build(FollowUpSection, terms, tuple(at), reading.mistakes, also_known=(SOURCE,))
+    source: object = connector
+    if SOURCE in table:
+        at.append(SOURCE)
+        entry = is_table(table[SOURCE], tuple(at), reading.mistakes)
+        source = None if entry is None else _of_its_type(reading, entry, tuple(at), CONNECTORS)
+    if section is None or source is None:
+        return None
+    _check_calendar(reading, section.calendar)
+    own = _own_table(source)
+    if not isinstance(source, MeasuresFollowUp) or getattr(source, own, None) is None:
+        able = [name for name, cls in CONNECTORS.items() if hasattr(cls, "follow_up")]
+        reading.mistakes.add(
+            tuple(at),
+            "the source of the leads does not say what sales did with them; write "
+            f"[{'.'.join(at) if SOURCE in table else SOURCE}.{own}], or name another source in "
+            f"[follow_up.{SOURCE}] of type {', '.join(sorted(able))}",
+        )
+        return None
+    return section.promise, source
+
+
+def _own_table(source: object) -> str:
+    """Return the connector's own setting of where follow-up stands: columns, fields or properties."""
+    names = (field.name for field in fields(source) if field.name.startswith("follow_up_"))  # type: ignore[arg-type]  # CONNECTORS holds dataclasses
+    return next(names, "follow_up_columns")
+
+
+def _check_calendar(reading: Reading, name: str | None) -> None:
+    calendars = reading.data.get("calendars")
+    known = calendars if isinstance(calendars, Mapping) else {}
+    if name is not None and name not in known:
+        reading.mistakes.add(("follow_up", "calendar"), unknown(name, tuple(known), "calendar"))
+
+
+def channels_of(reading: Reading, segments: Sequence[str] | None) -> dict[str, Channel]:
+    """Construct the channels; `segments` are the names recipients may use, None when not known."""
+    table = reading.table("channels")
+    if table is None:
+        return {}
+    if not table:
+        reading.mistakes.add(
+            (), f"no channel is set; write [channels.NAME], allowed: {', '.join(sorted(CHANNELS))}"
+        )
+    if len(table) > _MOST_CHANNELS:
+        reading.mistakes.add(("channels",), f"{len(table)} channels; allowed: {_MOST_CHANNELS}")
+        return {}
+    found: dict[str, Channel] = {}
+    for name in table:
+        at = ("channels", name)
+        entry = is_table(table[name], at, reading.mistakes)
+        channel = None if entry is None else _channel(reading, name, entry, at, segments)
+        if channel is not None:
+            found[name] = channel
+    return found
+
+
+def _channel(
+    reading: Reading, name: str, table: Table, at: KeyPath, segments: Sequence[str] | None
+) -> Channel | None:
+    kind = table.get("type", name)
+    if kind == name and name not in CHANNELS:
+        reading.mistakes.add(
+            at, f"{unknown(name, sorted(CHANNELS), 'channel')}; another name needs a type = ..."
+        )
+        return None
+    cls = CHANNELS.get(kind) if isinstance(kind, str) else None
+    if cls is None or "recipients" not in known_keys(cls)[()]:
+        return _construct(reading, kind, table, at, CHANNELS)
+    if "recipients" not in table:
+        reading.mistakes.add(
+            at, "the setting 'recipients' is missing, so nobody would get the digest"
+        )
+        return _construct(reading, kind, table, at, CHANNELS)
+    recipients = check_recipients(
+        table["recipients"],
+        (*at, "recipients"),
+        reading.mistakes,
+        segments=segments,
+        mail="sender" in known_keys(cls)[()],  # what has a sender is mail
+    )
+    return _construct(reading, kind, {**table, "recipients": recipients}, at, CHANNELS)

@@ -1,0 +1,9 @@
+"""The six-step SLA worksheet: written with live formulas, read by cell, checked and filled in place."""
+
+from digest.worksheet.check import check
+from digest.worksheet.fill import fill
+from digest.worksheet.plans import load_plan
+from digest.worksheet.words import LANGUAGES
+from digest.worksheet.write import write_new
+
+__all__ = ["LANGUAGES", "check", "fill", "load_plan", "write_new"]

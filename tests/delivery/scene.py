@@ -1,0 +1,194 @@
+"""What the delivery tests share: a small edition, a clock that only moves when told, and a sender."""
+
+from __future__ import annotations
+
+import json
+import os
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, timedelta
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from digest import delivery
+from digest.channels import Channel
+from digest.channels.smtp import Smtp, Timeouts
+from digest.ledger import Owner, open_ledger
+from digest.ledger.store import Ledger
+from digest.model import (
+    Bridge,
+    Edition,
+    Image,
+    Kind,
+    Message,
+    Origin,
+    Period,
+    Recipient,
+    Row,
+    Scorecard,
+    Status,
+)
+from digest.render.mime import pack
+
+TODAY = date(2026, 4, 7)
+START = datetime(2026, 4, 7, 5, 31, tzinfo=UTC)  # 07:31 in Zurich
+TEAM = ("ana@team.example", "ben@team.example", "cleo@team.example")
+PATIENT = Timeouts(connect=10, setup=10, command=10, body=10, transfer=10, reply=10)
+# For a server that hangs; long enough for one that merely runs on a busy machine.
+FAST = Timeouts(connect=5, setup=5, command=0.5, body=5, transfer=5, reply=0.5)
+HERE = Owner("host-a", "boot", 1, "1")
+THERE = Owner("host-b", "boot", 2, "2")
+
+
+@dataclass
+class Clock:
+    """Both clocks of a run; sleeping moves them."""
+
+    now: datetime = START
+    slept: list[float] = field(default_factory=list)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def monotonic(self) -> float:
+        return (self.now - START).total_seconds()
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.now += timedelta(seconds=seconds)
+
+    def forward(self, **amount: float) -> None:
+        self.now += timedelta(**amount)
+
+
+def fork() -> int:
+    """Fork like os.fork; newer Pythons warn of threads, which here stay with the parent."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return os.fork()
+
+
+def an_edition(day: date = TODAY, *, actual: int = 23) -> Edition:
+    period = Period(date(2026, 4, 1), date(2026, 5, 1))
+    total = Row(segment=None, status=Status.ON_TRACK, actual=actual, goal=100)
+    return Edition(
+        digest="leads",
+        title="Leads",
+        business_date=day,
+        kind=Kind.MONTH_TO_DATE,
+        language="en",
+        scorecard=Scorecard(
+            period,
+            day - timedelta(1),
+            Fraction(20),
+            Fraction(3),
+            Fraction(17),
+            total,
+            (),
+            None,
+            None,
+        ),
+        bridge=Bridge(None, 0, (), (), actual),
+        closed=None,
+        covers=(day - timedelta(1),),
+        days=(),
+        calendar="CH-ZH",
+        counts=(),
+        as_of=START,
+        origin=Origin("sql", "test"),
+        reconciled=True,
+        source_total=actual,
+        lead_definition="leads",
+        sla_version="1",
+    )
+
+
+def to_json(edition: Edition) -> str:
+    return json.dumps(
+        {"day": edition.business_date.isoformat(), "actual": edition.scorecard.total.actual}
+    )
+
+
+def from_json(text: str) -> Edition:
+    facts = json.loads(text)
+    return an_edition(date.fromisoformat(facts["day"]), actual=facts["actual"])
+
+
+def render(edition: Edition, recipient: Recipient) -> Message:
+    return Message(
+        digest=edition.digest,
+        business_date=edition.business_date,
+        language=recipient.language or edition.language,
+        subject=f"Leads: {edition.scorecard.total.actual} of 100 – à Genève",
+        preheader="",
+        html='<p>Grüezi</p><img src="cid:chart" alt="">',
+        text=f"{edition.scorecard.total.actual} leads\n.dot\n",
+        images=(Image("chart", "chart.png", b"\x89PNG\r\n", "chart"),),
+    )
+
+
+def a_ledger(
+    path: Path,
+    clock: Callable[[], datetime],
+    owner: Owner = HERE,
+    *,
+    kind: type[Ledger] = Ledger,
+    gone: Callable[[Owner], bool] = lambda _: False,
+    busy_seconds: float = 30,
+) -> Ledger:
+    opened = open_ledger(path, clock=clock, owner=owner, gone=gone, busy_seconds=busy_seconds)
+    return kind(opened._engine, path, clock=clock, owner=owner, gone=gone)
+
+
+def a_relay(port: int | None, team: tuple[str, ...] = TEAM, **settings: Any) -> Smtp:  # noqa: ANN401 - any setting
+    given: dict[str, Any] = {
+        "host": "127.0.0.1",
+        "port": port,
+        "security": "none",
+        "sender": "Leads <digest@sender.example>",
+        "recipients": tuple(Recipient(address) for address in team),
+        "timeouts": PATIENT,
+    }
+    return Smtp(**{**given, **settings})
+
+
+@dataclass
+class Sender:
+    """Calls `send` the way the command does; each test changes what it is about."""
+
+    ledger: Ledger
+    clock: Clock
+    channels: Mapping[str, Channel]
+    actual: int = 23
+    composed: list[Edition | None] = field(default_factory=list)
+
+    def compose(self, previous: Edition | None) -> Edition:
+        self.composed.append(previous)
+        return an_edition(actual=self.actual)
+
+    def send(self, **changes: Any) -> delivery.SendResult:  # noqa: ANN401 - any argument
+        given: dict[str, Any] = {
+            "digest_id": "leads",
+            "business_date": TODAY,
+            "channels": self.channels,
+            "compose": self.compose,
+            "render": render,
+            "packers": {"mime": pack},
+            "ledger": self.ledger,
+            "clock": self.clock,
+            "sleep": self.clock.sleep,
+            "monotonic": self.clock.monotonic,
+            "to_json": to_json,
+            "from_json": from_json,
+            "patience": timedelta(),
+        }
+        return delivery.send(**{**given, **changes})
+
+    def states(self) -> dict[str, str]:
+        return {row.recipient: str(row.state) for row in self.ledger.deliveries("leads", TODAY)}
+
+
+def team_of(channel: Smtp, *addresses: str) -> Smtp:
+    return replace(channel, recipients=tuple(Recipient(address) for address in addresses))

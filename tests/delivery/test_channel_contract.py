@@ -1,0 +1,191 @@
+"""What every channel in CHANNELS promises; a new one needs a stage here."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from email.parser import BytesParser
+from email.policy import default
+from pathlib import Path
+
+import pytest
+from aiosmtpd.controller import UnthreadedController
+from aiosmtpd.smtp import SMTP, Session
+from aiosmtpd.smtp import Envelope as Mail
+
+from digest.channels import CHANNELS, Channel
+from digest.channels.file import File
+from digest.channels.smtp import Smtp
+from digest.errors import DeliveryError
+from digest.model import Envelope, MailHeaders, Message, Recipient, Secret
+from digest.render.mime import pack
+from tests.delivery.scene import PATIENT, START, TODAY
+from tests.fakes.smtp import Fault, SmtpServer, running
+
+ANA = "ana@team.example"
+CANARY = "canary-77aa"
+MESSAGE = Message(
+    digest="leads",
+    business_date=TODAY,
+    language="de-CH",
+    subject="«Grüezi» – l'été à Genève: 1’234",
+    preheader="",
+    html="<p>«Grüezi», l'été</p>",
+    text="«Grüezi», l'été: 1’234 Leads\n",
+)
+
+
+@dataclass
+class Stage:
+    """A channel, what it has handed over, and how to make it refuse: for good or for now."""
+
+    channel: Channel
+    received: Callable[[], list[bytes]]
+    refusals: dict[bool, Callable[[], None]]
+
+
+@contextmanager
+def smtp(_: Path) -> Iterator[Stage]:
+    with running(SmtpServer(users={"u": CANARY})) as relay:
+
+        def answer(code: str) -> None:
+            relay.faults = (Fault("RCPT", code),)
+
+        channel = Smtp(
+            host="127.0.0.1",
+            port=relay.port,
+            security="none",
+            sender="digest@sender.example",
+            username="u",
+            password=Secret(CANARY),
+            timeouts=PATIENT,
+        )
+        refusals = {True: lambda: answer("550"), False: lambda: answer("450")}
+        yield Stage(channel, lambda: [mail.content for mail in relay.accepted], refusals)
+
+
+@contextmanager
+def file(folder: Path) -> Iterator[Stage]:
+    def put_in_the_way() -> None:
+        (folder / "inbox").write_text("a file where the folder should be")
+
+    channel = File(path=folder / "inbox")
+    # A folder never refuses one message for good.
+    refusals = {False: put_in_the_way}
+    yield Stage(channel, lambda: [one.read_bytes() for one in folder.glob("inbox/*.eml")], refusals)
+
+
+STAGES: dict[str, Callable[[Path], AbstractContextManager[Stage]]] = {"smtp": smtp, "file": file}
+
+
+@pytest.fixture(params=sorted(CHANNELS))
+def stage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stage]:
+    if request.param not in STAGES:
+        pytest.fail(f"no stage for {request.param}")
+    with STAGES[request.param](tmp_path) as built:
+        yield built
+
+
+def envelope() -> Envelope:
+    headers = MailHeaders("digest@sender.example")
+    content = pack(MESSAGE, recipient=Recipient(ANA), headers=headers, key="k", sent_at=START)
+    return Envelope("k", ANA, content)
+
+
+def test_a_message_arrives_intact_and_commit_is_asked_once(stage: Stage) -> None:
+    asked: list[str] = []
+
+    def commit() -> bool:
+        assert stage.received() == []
+        asked.append("commit")
+        return True
+
+    with stage.channel.session() as session:
+        assert session.deliver(envelope(), commit=commit)
+
+    (content,) = stage.received()
+    mail = BytesParser(policy=default).parsebytes(content)
+    html, text = mail.get_body(("html",)), mail.get_body(("plain",))
+    assert asked == ["commit"]
+    assert mail["Subject"] == MESSAGE.subject
+    assert html is not None
+    assert html.get_content().strip() == MESSAGE.html
+    assert text is not None
+    assert text.get_content().strip() == MESSAGE.text.strip()
+
+
+def test_nothing_is_handed_over_when_another_process_owns_it(stage: Stage) -> None:
+    with stage.channel.session() as session, pytest.raises(DeliveryError):
+        session.deliver(envelope(), commit=lambda: False)
+
+    assert stage.received() == []
+
+
+def test_a_refusal_says_whether_to_try_again_and_shows_no_secret(stage: Stage) -> None:
+    for permanent, refuse in stage.refusals.items():
+        refuse()
+
+        with stage.channel.session() as session, pytest.raises(DeliveryError) as raised:
+            session.deliver(envelope(), commit=lambda: True)
+
+        assert raised.value.permanent == permanent
+        assert CANARY not in f"{raised.value!r} {raised.value.__cause__!r} {stage.channel!r}"
+    assert stage.received() == []
+
+
+def test_a_check_hands_nothing_over(stage: Stage) -> None:
+    assert {finding.level for finding in stage.channel.check()} == {"ok"}
+    assert stage.received() == []
+
+
+# ------------------------------------------------------------------ a server that is not ours
+
+
+class Inbox:
+    """A handler of aiosmtpd that keeps what it is given and refuses one recipient."""
+
+    def __init__(self) -> None:
+        self.mails: list[tuple[list[str], bytes]] = []
+
+    async def handle_RCPT(  # noqa: N802 - aiosmtpd's name
+        self, _server: SMTP, _session: Session, mail: Mail, address: str, _options: list[str]
+    ) -> str:
+        if address.startswith("gone@"):
+            return "550 5.1.1 gone"
+        mail.rcpt_tos.append(address)
+        return "250 ok"
+
+    async def handle_DATA(self, _server: SMTP, _session: Session, mail: Mail) -> str:  # noqa: N802 - as above
+        self.mails.append((mail.rcpt_tos, mail.original_content or b""))
+        return "250 queued"
+
+
+def test_aiosmtpd_takes_the_same_conversation() -> None:
+    inbox = Inbox()
+    sent: list[str] = []
+
+    def deliver(port: int) -> None:
+        channel = Smtp(host="127.0.0.1", port=port, security="none", sender="digest@sender.example")
+        with channel.session() as session:
+            for one in (ANA, "gone@team.example", "ben@team.example"):
+                try:
+                    session.deliver(Envelope(one, one, envelope().content), commit=lambda: True)
+                    sent.append(one)
+                except DeliveryError as error:
+                    assert error.permanent  # noqa: PT017 - the loop goes on with the next one
+
+    async def serve() -> None:
+        loop = asyncio.get_running_loop()
+        controller = UnthreadedController(inbox, "127.0.0.1", 0, loop=loop)
+        server = await loop.create_server(controller.factory, "127.0.0.1", 0)
+        await asyncio.to_thread(deliver, server.sockets[0].getsockname()[1])
+        server.close()
+        await server.wait_closed()
+
+    asyncio.run(serve())
+
+    assert sent == [ANA, "ben@team.example"]
+    assert [recipients for recipients, _ in inbox.mails] == [[ANA], ["ben@team.example"]]
+    assert inbox.mails[0][1] == envelope().content

@@ -1,0 +1,701 @@
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+import threading
+from collections.abc import Callable
+from contextlib import closing
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from digest.errors import LedgerError
+from digest.ledger import (
+    Claim,
+    Decision,
+    Owner,
+    Planned,
+    RunState,
+    State,
+    delivery_key,
+    open_ledger,
+    read_ledger,
+)
+from digest.ledger.file import (
+    disk_kind,
+    explained,
+    journal_mode,
+    read_mounts,
+    refuse_network_disk,
+)
+from digest.ledger.owner import current_owner, is_gone, read_owner
+from digest.ledger.store import CLAIM_LEASE, COMMIT_LEASE, Ledger
+from tests.delivery.scene import HERE, START, THERE, TODAY, Clock, a_ledger, fork
+
+KEY = "leads/2026-04-07/mail/ana@team.example"
+ANA = Planned(KEY, "mail", "ana@team.example", b"mail for ana")
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "ledger.db"
+
+
+@pytest.fixture
+def ledger(path: Path, clock: Clock) -> Ledger:
+    return a_ledger(path, clock)
+
+
+def planned(ledger: Ledger, day: date = TODAY, *rows: Planned) -> Ledger:
+    ledger.open_run("leads", day)
+    ledger.freeze_edition("leads", day, f"edition of {day}")
+    ledger.plan("leads", day, rows or (ANA,))
+    return ledger
+
+
+def claimed(ledger: Ledger) -> Claim:
+    claim = planned(ledger).claim(KEY)
+    assert claim is not None
+    return claim
+
+
+def state_of(ledger: Ledger, key: str = KEY) -> State:
+    row = ledger.delivery(key)
+    assert row is not None
+    return row.state
+
+
+# ----------------------------------------------------------------------------------------- opening
+
+
+def test_a_new_ledger_is_for_its_owner_only(ledger: Ledger, path: Path) -> None:
+    assert ledger.runs() == ()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert [one.name for one in path.parent.iterdir()] == ["ledger.db"]
+
+
+def test_many_starters_at_once_get_one_ledger(path: Path, clock: Clock) -> None:
+    barrier, seen = threading.Barrier(8), []
+
+    def start() -> None:
+        barrier.wait()
+        seen.append(open_ledger(path, clock=clock, owner=HERE).open_run("leads", TODAY))
+
+    threads = [threading.Thread(target=start) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert len(seen) == 8
+    assert len(a_ledger(path, clock).runs()) == 1
+    assert [one.name for one in path.parent.iterdir()] == ["ledger.db"]
+
+
+def overwrite(content: bytes) -> Callable[[Path], object]:
+    return lambda path: path.write_bytes(content)
+
+
+def another_program(path: Path) -> None:
+    path.unlink()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE orders (id)")
+
+
+def a_meta_of_another_program(path: Path) -> None:
+    path.unlink()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE meta (key, value)")
+
+
+def newer(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE meta SET value = '99' WHERE key = 'schema_version'")
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:5000])
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (Path.unlink, "is missing although it was used before"),
+        (overwrite(b""), r"is empty \(0 bytes\)"),
+        (overwrite(b"PK\x03\x04 a spreadsheet"), "is damaged or no ledger at all"),
+        (overwrite(b"SQLite format 3\0 and then rubbish" * 50), "is damaged"),
+        (cut, "is damaged"),
+        (another_program, "is a database of another program"),
+        (a_meta_of_another_program, "is a database of another program"),
+        (newer, r"written by a newer version \(schema 99, this is 1\)"),
+    ],
+    ids=["missing", "empty", "foreign file", "rubbish", "cut", "foreign", "foreign meta", "newer"],
+)
+def test_a_ledger_that_cannot_be_trusted_is_refused_and_told_apart(
+    tmp_path: Path, clock: Clock, damage: Callable[[Path], object], message: str
+) -> None:
+    path = tmp_path / "ledger.db"
+    pin = tmp_path / ".ledger-id"
+    open_ledger(path, clock=clock, owner=HERE, pin=pin)
+    damage(path)
+
+    with pytest.raises(LedgerError, match=message) as raised:
+        open_ledger(path, clock=clock, owner=HERE, pin=pin)
+
+    assert raised.value.exit_code == 2
+    assert not path.exists() or damage != Path.unlink
+
+
+def test_an_exchanged_ledger_is_noticed(tmp_path: Path, clock: Clock) -> None:
+    pin, path = tmp_path / "pin", tmp_path / "ledger.db"
+    open_ledger(path, clock=clock, owner=HERE, pin=pin)
+    open_ledger(path, clock=clock, owner=HERE, pin=pin)
+    open_ledger(tmp_path / "other.db", clock=clock, owner=HERE)
+    (tmp_path / "other.db").replace(path)
+
+    with pytest.raises(LedgerError, match="is not the one used before"):
+        open_ledger(path, clock=clock, owner=HERE, pin=pin)
+
+
+def test_a_settings_folder_that_cannot_remember_does_not_stop_a_send(
+    tmp_path: Path, clock: Clock
+) -> None:
+    pin = tmp_path / "missing folder" / "pin"
+
+    assert open_ledger(tmp_path / "l.db", clock=clock, owner=HERE, pin=pin).runs() == ()
+    assert not pin.exists()
+
+
+def test_a_folder_that_cannot_hold_a_ledger_is_named(tmp_path: Path, clock: Clock) -> None:
+    (tmp_path / "file").write_text("")
+
+    with pytest.raises(LedgerError, match=r"file/ledger\.db cannot be created"):
+        open_ledger(tmp_path / "file" / "ledger.db", clock=clock, owner=HERE)
+
+
+def test_a_folder_in_place_of_the_ledger_is_named(tmp_path: Path, clock: Clock) -> None:
+    with pytest.raises(LedgerError, match="cannot be read"):
+        open_ledger(tmp_path, clock=clock, owner=HERE)
+
+
+def test_a_ledger_on_a_network_disk_is_recognised() -> None:
+    mounts = (
+        "overlay / overlay rw 0 0\n"
+        "server:/export /mnt/share nfs4 rw 0 0\n"
+        "//pc/my /mnt/my\\040files cifs rw 0 0\n"
+    )
+
+    assert disk_kind(Path("/mnt/share/digest/ledger.db"), mounts) == "nfs4"
+    assert disk_kind(Path("/mnt/my files/ledger.db"), mounts) == "cifs"
+    assert disk_kind(Path("/mnt/shared/ledger.db"), mounts) == "overlay"
+    assert disk_kind(Path("/x"), "") == ""
+    with pytest.raises(LedgerError, match=r"lies on a network disk \(nfs4\)"):
+        refuse_network_disk(Path("/mnt/share/ledger.db"), mounts)
+    refuse_network_disk(Path("/var/ledger.db"), mounts)
+
+
+def test_a_system_without_a_mount_table_is_taken_as_local(tmp_path: Path) -> None:
+    assert read_mounts(tmp_path / "none") == ""
+    assert " / " in read_mounts()
+
+
+@pytest.mark.parametrize(
+    ("version", "mode"),
+    [
+        ((3, 40, 1), "delete"),
+        ((3, 44, 5), "delete"),
+        ((3, 44, 6), "wal"),
+        ((3, 45, 0), "delete"),
+        ((3, 50, 6), "delete"),
+        ((3, 50, 7), "wal"),
+        ((3, 51, 2), "delete"),
+        ((3, 51, 3), "wal"),
+        ((4, 0, 0), "wal"),
+    ],
+)
+def test_the_journal_mode_avoids_versions_that_can_lose_a_commit(
+    version: tuple[int, ...], mode: str
+) -> None:
+    assert journal_mode(version) == mode
+
+
+def test_a_ledger_in_use_by_another_process_can_pass(path: Path, clock: Clock) -> None:
+    ledger = a_ledger(path, clock, busy_seconds=0.05)
+    quick = open_ledger(path, clock=clock, owner=HERE, busy_seconds=0.05)
+    with closing(sqlite3.connect(path, isolation_level=None)) as holder:
+        holder.execute("BEGIN IMMEDIATE")
+        with pytest.raises(LedgerError, match="in use by another process") as raised:
+            quick.open_run("leads", TODAY)
+
+    assert raised.value.exit_code == 3
+    assert ledger.open_run("leads", TODAY).state is RunState.PLANNED
+
+
+def test_a_ledger_locked_against_readers_can_pass_as_well(path: Path, clock: Clock) -> None:
+    a_ledger(path, clock)
+    with closing(sqlite3.connect(path, isolation_level=None)) as holder:
+        holder.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(LedgerError, match="in use by another process"):
+            read_ledger(path, busy_seconds=0.05)
+
+
+def test_a_full_disk_can_pass_and_stores_nothing(path: Path, clock: Clock) -> None:
+    from sqlalchemy import Engine, event
+
+    ledger = a_ledger(path, clock)
+    ledger.open_run("leads", TODAY)
+    engine: Engine = ledger._engine
+
+    @event.listens_for(engine, "connect")
+    def limit(connection: sqlite3.Connection, _: object) -> None:
+        pages = connection.execute("PRAGMA page_count").fetchone()[0]
+        connection.execute(f"PRAGMA max_page_count={pages}")
+
+    with pytest.raises(LedgerError, match="has no room on its disk") as raised:
+        ledger.plan("leads", TODAY, [Planned(KEY, "mail", "x", os.urandom(100_000))])
+
+    assert raised.value.exit_code == 3
+    assert ledger.deliveries("leads", TODAY) == ()
+
+
+def test_a_bug_in_a_statement_is_not_dressed_up_as_a_ledger_problem(path: Path) -> None:
+    with pytest.raises(sqlite3.OperationalError), explained(path):
+        raise sqlite3.OperationalError("no such column: x")
+
+
+def test_a_plan_needs_room_on_the_disk(ledger: Ledger) -> None:
+    ledger.open_run("leads", TODAY)
+    ledger.room = 2**60
+
+    with pytest.raises(LedgerError, match="MB left on its disk"):
+        ledger.plan("leads", TODAY, [ANA])
+
+
+# ------------------------------------------------------------------------------------- only looking
+
+
+def test_looking_creates_and_changes_nothing(path: Path, clock: Clock) -> None:
+    assert read_ledger(path) is None
+    assert not path.exists()
+    planned(a_ledger(path, clock))
+    before = path.read_bytes()
+
+    reader = read_ledger(path)
+    assert reader is not None
+    assert reader.edition("leads", TODAY) == "edition of 2026-04-07"
+    assert path.read_bytes() == before
+    with pytest.raises(LedgerError, match="cannot be written"), reader._transaction() as connection:
+        connection.exec_driver_sql("DELETE FROM meta")
+
+
+def test_looking_still_works_after_a_writer_was_killed(path: Path, clock: Clock) -> None:
+    """A killed writer leaves a journal, which a plain read-only connection could not roll back."""
+    a_ledger(path, clock)
+    child = fork()
+    if not child:
+        connection = sqlite3.connect(path, isolation_level=None)
+        connection.execute("PRAGMA cache_size=1")
+        connection.execute("BEGIN IMMEDIATE")
+        for number in range(200):
+            connection.execute("INSERT INTO meta VALUES (?, ?)", (str(number), "x" * 5000))
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert path.with_name("ledger.db-journal").exists()
+
+    reader = read_ledger(path)
+
+    assert reader is not None
+    assert reader.runs() == ()
+
+
+def test_history_is_newest_first_and_can_be_narrowed(ledger: Ledger) -> None:
+    for day in (1, 3, 2):
+        ledger.open_run("leads", date(2026, 4, day))
+    ledger.open_run("other", date(2026, 4, 9))
+
+    assert [run.business_date.day for run in ledger.runs("leads")] == [3, 2, 1]
+    assert [run.digest for run in ledger.runs(limit=1)] == ["other"]
+
+
+def test_the_previous_edition_is_the_last_one_that_somebody_got(
+    ledger: Ledger, clock: Clock
+) -> None:
+    for day in (1, 2, 3):
+        key = delivery_key("leads", date(2026, 4, day), "mail", "a@b.example")
+        planned(ledger, date(2026, 4, day), Planned(key, "mail", "a@b.example", b"x"))
+        claim = ledger.claim(key)
+        assert claim is not None
+        assert ledger.commit(claim)
+        ledger.record(claim, State.SENT if day < 3 else State.UNKNOWN, "")
+
+    assert ledger.previous_edition("leads", TODAY) == "edition of 2026-04-02"
+    assert ledger.previous_edition("leads", date(2026, 4, 2)) == "edition of 2026-04-01"
+    assert ledger.previous_edition("leads", date(2026, 4, 1)) is None
+    assert ledger.previous_edition("other", TODAY) is None
+    assert ledger.last_sent("leads") == date(2026, 4, 2)
+    assert ledger.last_sent("other") is None
+    assert ledger.sent_editions("leads", since=date(2026, 4, 2)) == ("edition of 2026-04-02",)
+    assert [row.business_date.day for row in ledger.unknown()] == [3]
+    assert clock.slept == []
+
+
+def test_content_that_was_altered_is_noticed(ledger: Ledger, path: Path) -> None:
+    planned(ledger)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE contents SET content = x'00'")
+
+    with pytest.raises(LedgerError, match=r"content \w+ has changed"):
+        ledger.edition("leads", TODAY)
+
+
+def test_there_is_no_edition_before_one_is_frozen(ledger: Ledger) -> None:
+    assert ledger.edition("leads", TODAY) is None
+    ledger.open_run("leads", TODAY)
+    assert ledger.edition("leads", TODAY) is None
+    assert ledger.delivery("nothing") is None
+
+
+# ------------------------------------------------------------------------------- the way of a delivery
+
+
+def test_the_first_frozen_edition_wins(ledger: Ledger) -> None:
+    ledger.open_run("leads", TODAY)
+
+    assert ledger.freeze_edition("leads", TODAY, "one") == "one"
+    assert ledger.freeze_edition("leads", TODAY, "two") == "one"
+
+
+def test_planning_again_keeps_what_is_known(ledger: Ledger) -> None:
+    planned(ledger)
+    ledger.plan("leads", TODAY, [Planned(KEY, "mail", "ana@team.example", b"other bytes")])
+    ledger.plan("leads", TODAY, [])
+
+    row = ledger.delivery(KEY)
+    assert row is not None
+    assert ledger.message(row) == b"mail for ana"
+
+
+def test_equal_messages_are_kept_once(ledger: Ledger, path: Path) -> None:
+    rows = [Planned(f"{KEY}{n}", "mail", f"{n}", b"the same") for n in range(3)]
+    planned(ledger, TODAY, *rows)
+
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT count(*) FROM contents").fetchone() == (2,)
+
+
+def test_only_one_claim_succeeds(ledger: Ledger, path: Path, clock: Clock) -> None:
+    claim = claimed(ledger)
+
+    assert claim == Claim(KEY, 1)
+    assert a_ledger(path, clock, THERE).claim(KEY) is None
+
+
+def test_a_delivery_that_waits_is_claimed_only_when_its_time_has_come(
+    ledger: Ledger, clock: Clock
+) -> None:
+    ledger.record(claimed(ledger), State.DEFERRED, "450", next_at=clock() + timedelta(minutes=5))
+
+    assert ledger.claim(KEY) is None
+    clock.forward(minutes=5)
+    assert ledger.claim(KEY) == Claim(KEY, 2)
+
+
+def test_a_commit_passes_once(ledger: Ledger) -> None:
+    claim = claimed(ledger)
+
+    assert ledger.commit(claim)
+    assert not ledger.commit(claim)
+
+
+def test_a_commit_after_the_lease_does_not_pass(ledger: Ledger, clock: Clock) -> None:
+    claim = claimed(ledger)
+    clock.now += CLAIM_LEASE
+
+    assert not ledger.commit(claim)
+
+
+def test_a_commit_of_an_older_generation_does_not_pass(ledger: Ledger, clock: Clock) -> None:
+    stale = claimed(ledger)
+    clock.now += CLAIM_LEASE
+    ledger.recover()
+    assert ledger.claim(KEY) == Claim(KEY, 2)
+
+    assert not ledger.commit(stale)
+    assert not ledger.record(stale, State.SENT, "250")
+    assert state_of(ledger) is State.CLAIMED
+
+
+def test_a_claim_that_runs_out_waits_again(ledger: Ledger, clock: Clock) -> None:
+    claimed(ledger)
+    assert ledger.recover() == ()
+    clock.now += CLAIM_LEASE
+
+    assert [row.key for row in ledger.recover()] == [KEY]
+    assert state_of(ledger) is State.PENDING
+
+
+def test_a_commit_that_runs_out_is_unknown_and_a_late_answer_settles_it(
+    ledger: Ledger, clock: Clock
+) -> None:
+    claim = claimed(ledger)
+    assert ledger.commit(claim)
+    clock.now += COMMIT_LEASE - timedelta(seconds=1)
+    assert ledger.recover() == ()
+    clock.forward(seconds=1)
+    ledger.recover()
+    assert state_of(ledger) is State.UNKNOWN
+
+    assert ledger.record(claim, State.SENT, "250 late")
+    assert state_of(ledger) is State.SENT
+
+
+def test_a_commit_of_a_repeatable_delivery_that_runs_out_waits_again(
+    ledger: Ledger, clock: Clock
+) -> None:
+    planned(ledger, TODAY, Planned(KEY, "files", "ana@team.example", b"x", repeatable=True))
+    claim = ledger.claim(KEY)
+    assert claim is not None
+    assert ledger.commit(claim)
+    clock.now += COMMIT_LEASE
+    ledger.recover()
+
+    assert state_of(ledger) is State.PENDING
+
+
+def test_an_owner_that_is_provably_gone_is_not_waited_for(path: Path, clock: Clock) -> None:
+    claimed(a_ledger(path, clock, THERE))
+
+    assert a_ledger(path, clock, HERE, gone=lambda _: False).recover() == ()
+    assert len(a_ledger(path, clock, HERE, gone=lambda owner: owner == THERE).recover()) == 1
+
+
+def test_removed_recipients_are_cancelled_only_while_they_wait(ledger: Ledger) -> None:
+    claimed(ledger)
+
+    assert ledger.cancel_except("leads", TODAY, ()) == 0
+    assert ledger.record(Claim(KEY, 1), State.PENDING, "")
+    assert ledger.cancel_except("leads", TODAY, (KEY,)) == 0
+    assert ledger.cancel_except("leads", TODAY, ()) == 1
+    assert state_of(ledger) is State.CANCELLED
+
+
+def test_what_waits_can_expire(ledger: Ledger) -> None:
+    planned(ledger)
+
+    assert ledger.expire("leads", TODAY) == 1
+    assert state_of(ledger) is State.EXPIRED
+    assert ledger.claim(KEY) is None
+
+
+# -------------------------------------------------------------------------------------- by hand
+
+
+def unknown(ledger: Ledger) -> Claim:
+    claim = claimed(ledger)
+    assert ledger.commit(claim)
+    assert ledger.record(claim, State.UNKNOWN, "no answer")
+    return claim
+
+
+@pytest.mark.parametrize(
+    ("decision", "state"),
+    [
+        (Decision.SENT, State.SENT),
+        (Decision.RESEND, State.PENDING),
+        (Decision.CANCEL, State.CANCELLED),
+    ],
+)
+def test_a_person_settles_an_unknown_delivery(
+    ledger: Ledger, decision: Decision, state: State
+) -> None:
+    claim = unknown(ledger)
+
+    settled = ledger.resolve(KEY, decision)
+
+    assert settled.state is state
+    assert settled.note == f"settled as {decision} by hand; before: no answer"
+    assert (settled.sent_at == START) == (decision is Decision.SENT)
+    assert not ledger.record(claim, State.SENT, "250 late")
+
+
+def test_only_what_is_unknown_or_waits_can_be_settled(ledger: Ledger) -> None:
+    with pytest.raises(LedgerError, match="no delivery 'x'"):
+        ledger.resolve("x", Decision.SENT)
+    planned(ledger)
+    with pytest.raises(LedgerError, match="is pending, which needs no decision"):
+        ledger.resolve(KEY, Decision.SENT)
+    assert ledger.resolve(KEY, Decision.CANCEL).state is State.CANCELLED
+
+
+@pytest.mark.parametrize(
+    ("who", "living", "allowed"),
+    [
+        (HERE, (HERE,), False),
+        (HERE, (), True),
+        (THERE, (THERE,), True),
+        (Owner("host-a", "other boot", 1, "1"), (HERE,), True),
+    ],
+    ids=["alive here", "gone here", "elsewhere, lease over", "earlier boot"],
+)
+def test_a_delivery_is_not_resent_while_its_process_may_still_finish_it(
+    tmp_path: Path, who: Owner, living: tuple[Owner, ...], *, allowed: bool
+) -> None:
+    path, clock = tmp_path / "ledger.db", Clock()
+    left = a_ledger(path, clock, who)
+    assert left.commit(claimed(left))
+    clock.forward(minutes=12)
+    me = Owner("host-a", "boot", 9, "9")
+    operator = a_ledger(path, clock, me, gone=lambda owner: owner not in living)
+    operator.recover()
+
+    if allowed:
+        assert operator.resolve(KEY, Decision.RESEND).state is State.PENDING
+    else:
+        with pytest.raises(LedgerError, match="may still be finished"):
+            operator.resolve(KEY, Decision.RESEND)
+
+
+# -------------------------------------------------------------------------------------- owners
+
+
+def test_an_owner_survives_being_written_down() -> None:
+    for owner in (HERE, current_owner(), Owner("mac", "", 7, "")):
+        assert read_owner(str(owner)) == owner
+
+
+def test_this_process_is_not_gone() -> None:
+    assert not is_gone(current_owner())
+
+
+def test_a_system_without_proc_still_names_its_process(tmp_path: Path) -> None:
+    owner = current_owner(tmp_path)
+
+    assert (owner.boot, owner.started) == ("", "")
+    assert owner.pid == os.getpid()
+    assert read_owner(str(owner)) == owner
+
+
+def test_an_ended_process_is_gone_even_before_it_is_reaped() -> None:
+    read, write = os.pipe()
+    child = fork()
+    if not child:
+        os.close(write)
+        os.read(read, 1)
+        os._exit(0)
+    os.close(read)
+    me = current_owner()
+    other = Owner(me.host, me.boot, child, "")
+    assert not is_gone(other)
+    os.close(write)
+    os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
+    assert is_gone(other)
+    os.waitpid(child, 0)
+    assert is_gone(other)
+
+
+def test_a_number_given_to_another_process_is_not_the_owner() -> None:
+    me = current_owner()
+
+    assert is_gone(Owner(me.host, me.boot, me.pid, "1"))
+    assert not is_gone(Owner("elsewhere", me.boot, me.pid, "1"))
+    assert not is_gone(Owner(me.host, "another boot", me.pid, "1"))
+    assert not is_gone(Owner(me.host, me.boot, 1, ""))
+
+
+def test_a_key_with_two_readings_is_refused() -> None:
+    with pytest.raises(ValueError, match="digest 'a/b'"):
+        delivery_key("a/b", TODAY, "mail", "x")
+    with pytest.raises(ValueError, match="channel ''"):
+        delivery_key("a", TODAY, "", "x")
+
+
+# ------------------------------------------------------------------------- any order of events
+
+
+class AnyOrder(RuleBasedStateMachine):
+    """Two hosts, crashes, stalls, clock jumps and an operator: dots per key never exceed one,
+    but for what an operator asks for."""
+
+    @initialize()
+    def start(self) -> None:
+        from tempfile import TemporaryDirectory
+
+        self.folder = TemporaryDirectory()
+        self.clock = Clock()
+        path = Path(self.folder.name) / "ledger.db"
+        self.hosts = [a_ledger(path, self.clock, one) for one in (HERE, THERE)]
+        planned(self.hosts[0])
+        self.claims: list[list[Claim]] = [[], []]
+        self.committed: list[Claim] = []
+        self.dots = 0
+        self.allowed = 1
+
+    def teardown(self) -> None:
+        self.folder.cleanup()
+
+    @rule(host=st.integers(0, 1))
+    def claim(self, host: int) -> None:
+        claim = self.hosts[host].claim(KEY)
+        if claim:
+            self.claims[host].append(claim)
+
+    @rule(host=st.integers(0, 1), data=st.data())
+    def finish(self, host: int, data: st.DataObject) -> None:
+        """Any process, however old its claim, comes to its commit and sends the dot if it may."""
+        if not self.claims[host]:
+            return
+        claim = data.draw(st.sampled_from(self.claims[host]))
+        if self.hosts[host].commit(claim):
+            self.dots += 1
+            self.committed.append(claim)
+
+    @rule(
+        host=st.integers(0, 1),
+        state=st.sampled_from([State.SENT, State.UNKNOWN, State.REFUSED]),
+        data=st.data(),
+    )
+    def answer(self, host: int, state: State, data: st.DataObject) -> None:
+        if self.committed:
+            self.hosts[host].record(data.draw(st.sampled_from(self.committed)), state, "")
+
+    @rule(host=st.integers(0, 1), data=st.data())
+    def not_sent(self, host: int, data: st.DataObject) -> None:
+        """Only a process that has not sent the dot may say so."""
+        free = [one for one in self.claims[host] if one not in self.committed]
+        if free:
+            self.hosts[host].record(data.draw(st.sampled_from(free)), State.DEFERRED, "")
+
+    @rule(host=st.integers(0, 1))
+    def recover(self, host: int) -> None:
+        self.hosts[host].recover()
+
+    @rule(seconds=st.sampled_from([-600, 1, 300, 500, 700]))
+    def time_passes(self, seconds: int) -> None:
+        self.clock.forward(seconds=seconds)
+
+    @rule(decision=st.sampled_from(Decision))
+    def decide(self, decision: Decision) -> None:
+        if state_of(self.hosts[0]) is State.UNKNOWN:
+            try:
+                self.hosts[0].resolve(KEY, decision)
+            except LedgerError:
+                return
+            self.allowed += decision is Decision.RESEND
+
+    @invariant()
+    def no_dot_more_than_allowed(self) -> None:
+        assert getattr(self, "dots", 0) <= getattr(self, "allowed", 1)
+
+
+TestAnyOrder = AnyOrder.TestCase
+TestAnyOrder.settings = hypothesis_settings(max_examples=15, stateful_step_count=30, deadline=None)

@@ -1,0 +1,82 @@
+"""The documentation says what the program does: its commands run and their output is what is shown."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from digest.channels import CHANNELS
+from digest.connectors import CONNECTORS
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "docs").glob("*.md"))
+
+
+def _console_blocks(text: str) -> list[list[tuple[str, str]]]:
+    """Return the ```console blocks as lists of (command, shown output)."""
+    blocks = []
+    for block in re.findall(r"^```console\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
+        parts = re.split(r"^\$ (.+)\n", block, flags=re.MULTILINE)[1:]
+        blocks.append(list(zip(parts[::2], parts[1::2], strict=True)))
+    return blocks
+
+
+def test_the_page_of_commands_is_what_help_prints() -> None:
+    spec = importlib.util.spec_from_file_location("commands_page", ROOT / ".ci/commands.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+
+    assert module.page() == (ROOT / "docs/commands.md").read_text(encoding="utf-8"), (
+        "run `make docs`"
+    )
+
+
+@pytest.mark.e2e
+def test_the_commands_of_the_readme_run_and_print_what_is_shown(tmp_path: Path) -> None:
+    commands = [pair for block in _console_blocks(README) for pair in block]
+    assert len(commands) >= 4
+    for command, shown in commands:
+        words = shlex.split(command)
+        assert words[0] == "digest", command
+        done = subprocess.run(  # noqa: S603 - commands of our own README
+            [sys.executable, "-m", "digest", *words[1:]],
+            cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120,
+        )  # fmt: skip
+        assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+        expected = "".join(f"{re.escape(line)}\n" for line in shown.splitlines())
+        pattern = expected.replace(re.escape("[…]") + "\n", "(?:.*\n)*?")
+        assert re.fullmatch(pattern, _without_end_spaces(done.stdout)), f"{command}\n{done.stdout}"
+
+
+def _without_end_spaces(text: str) -> str:
+    return "".join(f"{line.rstrip()}\n" for line in text.splitlines())
+
+
+@pytest.mark.parametrize("name", [*CONNECTORS, *CHANNELS])
+def test_every_connector_and_channel_is_documented(name: str) -> None:
+    assert f"`{name}`" in PAGES
+
+
+def test_every_link_between_the_pages_leads_somewhere() -> None:
+    broken = [
+        f"{page.name}: {target}"
+        for page in [
+            *ROOT.glob("*.md"),
+            *(ROOT / "docs").glob("*.md"),
+            *ROOT.glob("benchmarks/*.md"),
+        ]
+        for target in re.findall(
+            r"\]\((?!https?:|mailto:|#)([^)#]+)", page.read_text(encoding="utf-8")
+        )
+        if not (page.parent / target).exists()
+    ]
+    assert broken == []

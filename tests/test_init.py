@@ -1,0 +1,206 @@
+"""`digest init`: what it asks, what it never asks, and that what it writes can be read back."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from digest.channels.smtp import Smtp
+from digest.connectors.spreadsheet import Spreadsheet
+from digest.connectors.sql import Sql
+from digest.errors import ConfigError
+from digest.init import Answers, LeadList, Relay, SecretPlace, ask_and_write, asked, files
+from digest.model import Secret
+from digest.settings import load
+
+TODAY = date(2026, 11, 23)
+ANSWERS: Mapping[str, str] = {
+    "Name of the digest": "Leads Zürich",
+    "Language": "de-CH",
+    "Country": "ch",
+    "Canton": "ZH",
+    "Your segments are": "region",
+    "Names of the regions": 'DACH, Benelux, O\'Brien & "Söhne"',
+    "Currency": "chf",
+    "Leads are in": "sql",
+    "Database URL": "postgresql://digest@crm.example/sales",
+    "Where its password": "DB_PASSWORD",
+    "Mail relay": "mail.company.example",
+    "Sender": "Leads digest <digest@company.example>",
+    "User name": "digest",
+    "Where the relay's password": "file:smtp.txt",
+    "Who gets it": "ana@company.example, bo@company.example",
+}
+
+
+class Person:
+    """Answers by the beginning of the question; presses Enter at the others."""
+
+    def __init__(self, answers: Mapping[str, str | list[str]]) -> None:
+        self.answers = {key: iter([a] if isinstance(a, str) else a) for key, a in answers.items()}
+        self.asked: list[str] = []
+
+    def __call__(self, text: str, *, default: str) -> str:
+        self.asked.append(text)
+        question = text.rpartition("\n")[2]
+        key = next((key for key in self.answers if question.startswith(key)), None)
+        return default if key is None else next(self.answers[key])
+
+
+def test_what_it_writes_loads_without_a_mistake(tmp_path: Path) -> None:
+    folder = tmp_path / "new" / "digest"
+
+    written = ask_and_write(folder, ask=Person(ANSWERS), today=TODAY)
+
+    assert written == (folder / "digest.toml", folder / "sla.xlsx")
+    (folder / "smtp.txt").write_text("planted\n")
+    (folder / "smtp.txt").chmod(0o600)
+    settings = load(folder / "digest.toml", environment={"DB_PASSWORD": "planted"})
+    assert settings.warnings == ()
+    assert settings.id == "leads-zuerich"
+    assert settings.title == "Leads Zürich"
+    assert settings.calendar.label == "CH-ZH"
+    assert settings.plan.segments == ("DACH", "Benelux", 'O\'Brien & "Söhne"')
+    assert settings.plan.currency == "CHF"
+    assert isinstance(settings.connector, Sql)
+    assert settings.connector.password == Secret("planted")
+    smtp = settings.channels["smtp"]
+    assert isinstance(smtp, Smtp)
+    assert (smtp.security, smtp.username) == ("starttls", "digest")
+    assert [recipient.address for recipient in smtp.recipients] == [
+        "ana@company.example",
+        "bo@company.example",
+    ]
+
+
+def test_a_list_of_leads_and_a_relay_on_this_machine_need_no_secret(tmp_path: Path) -> None:
+    person = Person(
+        {
+            "Leads are in": "spreadsheet",
+            "Country": "NL",
+            "Sender": "digest@company.example",
+            "Who gets it": "ana@company.example",
+        }
+    )
+
+    ask_and_write(tmp_path, ask=person, today=TODAY)
+
+    settings = load(tmp_path / "digest.toml", environment={})
+    assert isinstance(settings.connector, Spreadsheet)
+    assert settings.timezone == "Europe/Amsterdam"
+    assert not any("password" in question for question in person.asked if "URL" not in question)
+
+
+@pytest.mark.parametrize("name", ["digest.toml", "sla.xlsx"])
+def test_it_overwrites_nothing_and_asks_nothing_then(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("mine")
+    person = Person(ANSWERS)
+
+    with pytest.raises(ConfigError, match=f"{name} already, which stays as it is"):
+        ask_and_write(tmp_path, ask=person, today=TODAY)
+
+    assert person.asked == []
+    assert (tmp_path / name).read_text() == "mine"
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.parametrize(
+    ("question", "wrong", "right", "reason"),
+    [
+        ("Language", "german", "de", "allowed: en, de, de-CH, fr, it"),
+        ("Country", "Schweiz", "CH", "country: found 'SCHWEIZ'"),
+        ("Canton", "", "ZH", "subdivision: missing for CH"),
+        ("Canton", "Zuerich", "ZH", "subdivision: found 'Zuerich' for CH"),
+        ("Time zone", "Zurich", "Europe/Zurich", "did you mean 'Europe/Zurich'"),
+        ("Names of the regions", " , ", "DACH", "At least one name is needed"),
+        ("Names of the regions", "DACH, dach", "DACH", "A name is there twice"),
+        ("Currency", "CFH", "CHF", "did you mean 'CHF'"),
+        ("Leads are in", "hubspott", "sql", "No 'hubspott'"),
+        ("Database URL", "crm.example/sales", "sqlite:///a.db", "scheme://user@host/database"),
+        ("Mail relay", "https://mail.example", "mail.example", "A host name is needed"),
+        ("Sender", "Leads", "a@b.example", "not a mail address"),
+        ("Who gets it", "", "a@b.example", "At least one address is needed"),
+        ("Who gets it", "ana@gmial", "a@b.example", "did you mean 'gmail.com'"),
+    ],
+)
+def test_an_answer_of_no_use_is_asked_again_with_the_reason(
+    question: str, wrong: str, right: str, reason: str
+) -> None:
+    person = Person({**ANSWERS, question: [wrong, right]})
+
+    asked(person)
+
+    again = [text for text in person.asked if text.rpartition("\n")[2].startswith(question)]
+    assert len(again) == 2
+    assert reason in again[1]
+
+
+@pytest.mark.parametrize(
+    ("question", "answer"),
+    [
+        ("Where the relay's password", "planted-hunter 2!"),
+        ("Database URL", "postgresql://digest:planted-x@crm.example/sales"),
+    ],
+)
+def test_a_secret_given_by_mistake_is_neither_repeated_nor_written(
+    question: str, answer: str, tmp_path: Path
+) -> None:
+    person = Person({**ANSWERS, question: [answer, ANSWERS[question]]})
+
+    ask_and_write(tmp_path, ask=person, today=TODAY)
+
+    assert "planted" not in "".join(person.asked)
+    assert b"planted" not in (tmp_path / "digest.toml").read_bytes()
+
+
+def test_a_person_who_never_answers_well_gets_an_error_and_no_file(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="Nothing was written"):
+        ask_and_write(tmp_path, ask=Person({"Currency": ["nothing"] * 9}), today=TODAY)
+
+    assert list(tmp_path.iterdir()) == []
+
+
+_TEXT = st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]), min_size=1, max_size=9)
+
+
+def _simple() -> Answers:
+    return asked(Person(ANSWERS))
+
+
+@given(_TEXT, st.lists(_TEXT, min_size=1, max_size=4), _TEXT)
+@hypothesis_settings(max_examples=200, deadline=None)
+def test_any_name_survives_the_way_into_the_file(title: str, names: list[str], column: str) -> None:
+    answers = replace(
+        _simple(),
+        title=title,
+        segments=tuple(names),
+        source=LeadList(column, column, column),
+        relay=Relay(column, "a@b.example", column, SecretPlace("keyring", f"{column}/x")),
+    )
+
+    document = tomllib.loads(files(answers)["digest.toml"])
+
+    assert document["title"] == title
+    assert [segment["name"] for segment in document["segments"]] == names
+    assert document["connector"]["dates"] == [column]
+    assert document["channels"]["smtp"]["password"] == {"keyring": f"{column}/x"}
+
+
+def test_every_setting_in_the_file_has_a_comment_near_it() -> None:
+    text = files(_simple())["digest.toml"]
+
+    for block in text.split("\n\n"):
+        assert "#" in block or block.startswith("[channels"), block
+    assert all(len(line) <= 110 for line in _comments(text))
+
+
+def _comments(text: str) -> Iterator[str]:
+    return (line for line in text.splitlines() if line.startswith("#"))
