@@ -27,7 +27,9 @@ Written by `make docs` from `digest COMMAND --help`.
 
 
 def _helps(command: click.Command, name: str) -> Iterator[str]:
-    context = click.Context(command, info_name=name, terminal_width=100, max_content_width=100)
+    # The context of a real call: without its settings the page would lack `-h`, or have it only when
+    # click had kept the option of an earlier call.
+    context = click.Context(command, info_name=name, terminal_width=100, **cli.context_settings)
     yield f"\n## {name}\n\n```text\n{command.get_help(context)}\n```\n"
     if isinstance(command, click.Group):
         for child in sorted(command.commands):
