@@ -8,26 +8,24 @@ from pathlib import Path
 
 import pytest
 
-from digest.render import render, scorecard_json
+from digest.render import scorecard_json
 from digest.render.locales import languages
-from tests.render.editions import SCENARIOS
+from tests.render.editions import SCENARIOS, message
 
 GOLDEN = Path(__file__).parent.parent / "golden"
-# German is held in its Swiss form: the one the product is made for.
-LOCALES = tuple({"de": "de-CH"}.get(language, language) for language in languages())
+LOCALES = languages()
 PARTS = ("subject", "html", "txt", "json")
 UPDATE = "python -m pytest tests/render/test_golden.py --golden-update"
 
 
 def rendered(scenario: str, locale: str) -> dict[str, str]:
-    edition = SCENARIOS[scenario]()
-    message = render(edition, language=locale)
-    assert len(message.images) == 1
-    scorecard = scorecard_json(edition, locale)
+    sent = message(scenario, locale)
+    assert len(sent.images) == 1
+    scorecard = scorecard_json(SCENARIOS[scenario](), locale)
     return {
-        "subject": f"{message.subject}\n{message.preheader}\n",
-        "html": message.html.replace("><", ">\n<") + "\n",
-        "txt": message.text,
+        "subject": f"{sent.subject}\n{sent.preheader}\n",
+        "html": sent.html.replace("><", ">\n<") + "\n",
+        "txt": sent.text,
         "json": json.dumps(scorecard, ensure_ascii=False, indent=1) + "\n",
     }
 
