@@ -182,7 +182,7 @@ def _headline(locale: Locale, card: Scorecard) -> str:
     judged = verdict(locale, card)
     values = {
         "month": locale.month(card.period.start),
-        "verdict": judged.replace(" ", NO_BREAK) if len(judged) <= SHORT_VERDICT else judged,
+        "verdict": judged.replace(" ", NO_BREAK, -1 if len(judged) <= SHORT_VERDICT else 1),
         "actual": "" if total.actual is None else locale.number(total.actual),
         "goal": "" if total.goal is None else locale.number(total.goal),
     }
