@@ -254,8 +254,10 @@ def _terminal_table(table: Table, locale: Locale) -> str:
     rows = [headings, *(_terminal_row(line) for line in lines)]
     # What a lead is worth is agreed, not news: it has room beside a result, and is in the JSON always.
     rows = [row[:5] + row[8:] if table.closed else row[:8] for row in rows]
-    widths = [max(cells(row[n]) for row in rows) for n in range(len(rows[0]))]
-    room = TERMINAL - sum(widths[1:]) - 2 * (len(widths) - 1)
+    widths, room = _room(rows)
+    if room < STUMP and not table.closed:  # so is a segment's goal, where words are long
+        rows = [row[:5] + row[6:] for row in rows]
+        widths, room = _room(rows)
     widths[0] = min(widths[0], LONGEST_NAME, room if room >= STUMP else LONGEST_NAME)
     written = [
         "  ".join(
@@ -270,6 +272,12 @@ def _terminal_table(table: Table, locale: Locale) -> str:
     if table.more:
         written.insert(len(table.lines) + 2, table.more)
     return "\n".join(written)
+
+
+def _room(rows: Sequence[Sequence[str]]) -> tuple[list[int], int]:
+    """Return the widths of the columns, and what the others leave to the first one."""
+    widths = [max(cells(row[n]) for row in rows) for n in range(len(rows[0]))]
+    return widths, TERMINAL - sum(widths[1:]) - 2 * (len(widths) - 1)
 
 
 def _terminal_row(line: Line) -> list[str]:
