@@ -610,6 +610,46 @@ class FollowUp:
     segments: tuple[SegmentFollowUp, ...] = ()
 
 
+class ActionCode(StrEnum):
+    """What an action asks for; `render` has the words for each."""
+
+    DOUBT_ZERO = "doubt_zero"
+    ASK_SOURCE = "ask_source"
+    AGREE_GOALS = "agree_goals"
+    COMPLETE_WORKSHEET = "complete_worksheet"
+    CATCH_UP = "catch_up"
+    LAST_DAY = "last_day"
+    ANSWER = "answer"
+    TRY_AGAIN = "try_again"
+    NEW_PACE = "new_pace"
+    ASSIGN = "assign"
+    REVIEW = "review"
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One thing that today needs, and the number it follows from.
+
+    Attributes:
+        segment: whose it is, None for all. For ANSWER the segment that waits most.
+        number: leads usual (DOUBT_ZERO), segments without numbers (ASK_SOURCE), leads that stand without a
+            goal (AGREE_GOALS, COMPLETE_WORKSHEET), leads per workday (CATCH_UP, NEW_PACE), leads to go
+            (LAST_DAY), leads (ANSWER, TRY_AGAIN, ASSIGN), the goal at measured rates (REVIEW).
+        other: what it is set against: the rate so far (CATCH_UP) or of the closed month (NEW_PACE), the
+            segment's share (ANSWER), the promised attempts (TRY_AGAIN), the agreed goal (REVIEW); the number
+            of segments where not all lack a goal (AGREE_GOALS).
+        text: verbatim values of the source (ASSIGN).
+        pressing: the segment is behind, not only at risk.
+    """
+
+    code: ActionCode
+    segment: str | None = None
+    number: Fraction | None = None
+    other: Fraction | None = None
+    text: str | None = None
+    pressing: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class PlanRate:
     """The one exchange rate of an SLA year: units of the plan currency per unit of `currency`."""
