@@ -712,6 +712,23 @@ class Image:
 
 
 @dataclass(frozen=True, slots=True)
+class Logo:
+    """A logo as mails show it: opaque, at double density; `width` and `height` in CSS pixels."""
+
+    png: bytes = field(repr=False)
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class Brand:
+    """A customer's own look. `accent` is "#rrggbb"; what is None stays the product's."""
+
+    accent: str | None = None
+    logo: Logo | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
     """An edition in one language, rendered for every channel; it knows no recipient."""
 

@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 from digest.errors import ConfigError
-from digest.model import Edition, Image, MailHeaders, Message, Recipient
+from digest.model import Brand, Edition, Image, MailHeaders, Message, Recipient
 from digest.render.locales import Locale, locale_for
 from digest.render.scorecard import scorecard_json
 from digest.render.text import render_terminal
@@ -20,6 +20,7 @@ __all__ = ["PACKERS", "render", "render_terminal", "scorecard_json"]
 log = logging.getLogger(__name__)
 
 FEWEST_ROWS = 5
+PLAIN = Brand()
 
 
 def render(
@@ -28,6 +29,7 @@ def render(
     language: str | None = None,
     segments_first: tuple[str, ...] = (),
     templates: Path | None = None,
+    brand: Brand = PLAIN,
     chart: bool = True,
 ) -> Message:
     """Render an edition in one language; the same edition gives the same message.
@@ -36,6 +38,7 @@ def render(
         edition: what happened.
         language: of the reader; None for the digest's language.
         segments_first: names of the segments that lead the table.
+        brand: logo and accent colour.
         templates: the user's folder, which overrides the built-in templates file by file.
         chart: draw the waterfall.
 
@@ -51,6 +54,7 @@ def render(
             edition,
             locale,
             segments_first=segments_first,
+            brand=brand,
             chart=picture is not None,
             most_rows=rows,
         )
@@ -67,10 +71,15 @@ def render(
         preheader=shown.preheader,
         html=html,
         text=body,
-        images=()
-        if picture is None
-        else (Image(CHART_CID, "waterfall.png", picture, shown.chart_alt),),
+        images=tuple(_images(shown, picture, brand)),
     )
+
+
+def _images(shown: View, picture: bytes | None, brand: Brand) -> Iterator[Image]:
+    if brand.logo is not None:
+        yield Image(shown.brand.logo_cid, "logo.png", brand.logo.png, shown.title)
+    if picture is not None:
+        yield Image(CHART_CID, "waterfall.png", picture, shown.chart_alt)
 
 
 def _picture(edition: Edition, locale: Locale) -> bytes | None:

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from digest.actions import actions
 from digest.model import (
+    Brand,
     Bridge,
     Drift,
     Edition,
@@ -28,6 +29,7 @@ from digest.model import (
     Value,
 )
 from digest.render import words
+from digest.render.brand import Look, look
 from digest.render.locales import NO_BREAK, Locale, half_up, shown
 from digest.render.words import NONE
 
@@ -202,6 +204,7 @@ class View:
     drift: tuple[str, ...]
     footer: tuple[tuple[str, str], ...]
     link: str | None
+    brand: Look
 
 
 CHART_CID = "waterfall@digest"
@@ -212,6 +215,7 @@ def view(
     locale: Locale,
     *,
     segments_first: tuple[str, ...] = (),
+    brand: Brand = Brand(),  # noqa: B008 - frozen
     chart: bool = True,
     most_rows: int = MOST_ROWS,
 ) -> View:
@@ -252,6 +256,7 @@ def view(
         drift=tuple(_drift(locale, drift, edition.scorecard) for drift in edition.drift or ()),
         footer=tuple(_footer(locale, edition, card)),
         link=safe_link(edition.link),
+        brand=look(brand),
     )
 
 
