@@ -730,12 +730,19 @@ class Brand:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """An edition in one language, rendered for every channel; it knows no recipient."""
+    """An edition in one language, rendered for every channel; it knows no recipient.
+
+    Attributes:
+        month: first day of the month it is about; on a month close of the closed one.
+        thread_subject: a subject that stays the same all month, for mails that form one conversation.
+    """
 
     digest: str
     business_date: date
+    month: date
     language: str
     subject: str
+    thread_subject: str
     preheader: str
     html: str = field(repr=False)
     text: str = field(repr=False)
@@ -758,6 +765,15 @@ class Recipient:
     segments: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Dkim:
+    """The sender's own DKIM key: selector and domain under which its public half stands in the DNS."""
+
+    domain: str
+    selector: str
+    private_key: Secret
+
+
 @dataclass(frozen=True, slots=True)
 class MailHeaders:
     """What a mail says of its sender; made by the channel, written by `render.mime`.
@@ -768,6 +784,8 @@ class MailHeaders:
         unsubscribe: https or mailto addresses for List-Unsubscribe.
         one_click: an https address among them answers POST (RFC 8058).
         timezone: IANA zone of the Date header.
+        thread: the mails of a month form one conversation, which costs them the verdict in the subject.
+        dkim: key to sign with, None to leave that to the relay.
     """
 
     sender: str
@@ -776,6 +794,8 @@ class MailHeaders:
     unsubscribe: tuple[str, ...] = ()
     one_click: bool = False
     timezone: str = "Europe/Zurich"
+    thread: bool = False
+    dkim: Dkim | None = None
 
 
 @dataclass(frozen=True, slots=True)

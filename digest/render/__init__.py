@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 
 from digest.errors import ConfigError
@@ -45,7 +45,7 @@ def render(
     Raises:
         ConfigError: unknown language, or a user's template is at fault; names file and line.
     """
-    from digest.render import email, lint, text
+    from digest.render import email, lint, text, words
 
     locale = locale_for(language or edition.language)
     picture = _picture(edition, locale) if chart else None
@@ -66,13 +66,20 @@ def render(
     return Message(
         digest=edition.digest,
         business_date=edition.business_date,
+        month=_month(edition),
         language=locale.tag,
         subject=text.subject(shown, locale, templates),
+        thread_subject=words.thread_subject(locale, edition.title, _month(edition)),
         preheader=shown.preheader,
         html=html,
         text=body,
         images=tuple(_images(shown, picture, brand)),
     )
+
+
+def _month(edition: Edition) -> date:
+    card = edition.closed.scorecard if edition.closed else edition.scorecard
+    return card.period.start
 
 
 def _images(shown: View, picture: bytes | None, brand: Brand) -> Iterator[Image]:

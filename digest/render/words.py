@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import date
 from decimal import Decimal
 from fractions import Fraction
 from itertools import accumulate
@@ -123,6 +124,13 @@ def subject(locale: Locale, card: Scorecard) -> str:
     return locale.gettext(
         "Leads %(month)s: %(actual)s of %(goal)s - %(verdict)s, %(required)s per workday needed",
         **values,
+    )
+
+
+def thread_subject(locale: Locale, title: str, month: date) -> str:
+    """Return a subject that stays the same all month: mail programs thread by it."""
+    return locale.gettext(
+        "Leads %(month)s - %(title)s", month=locale.month_year(month), title=shown(title, 60)
     )
 
 
