@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 
-from digest.errors import ConfigError
-from digest.model import Finding
+from digest.errors import ConfigError, nearest
+from digest.model import Finding, normalise
 from digest.notation import shown
 from digest.worksheet.book import ERRORS, Book, Content
 from digest.worksheet.layout import (
@@ -22,6 +22,7 @@ from digest.worksheet.layout import (
     serial,
 )
 from digest.worksheet.read import Worksheet, is_date, read_book
+from digest.worksheet.words import label_in_any_language, plain
 
 TOLERANCE = 1e-9
 _REFERENCE = re.compile(
@@ -38,7 +39,12 @@ def check(path: Path) -> tuple[Finding, ...]:
     try:
         with Book(path) as book:
             sheet = read_book(book, everything=True)
-            found = [*_differences(book, sheet), *_gaps(sheet), *_set_by_hand(sheet)]
+            found = [
+                *(Finding("warning", cell, text) for cell, text in sheet.notes),
+                *_differences(book, sheet),
+                *_gaps(sheet),
+                *_set_by_hand(sheet),
+            ]
     except ConfigError as error:
         return tuple(Finding("error", path.name, mistake) for mistake in error.mistakes)
     if any(finding.level == "error" for finding in found):
@@ -66,7 +72,9 @@ def _differences(book: Book, sheet: Worksheet) -> Iterator[Finding]:
         subject = f"{name}!{cell.address}"
         formula = str(there.content) if there is not None and there.formula else None
         if not same_value(stored, cell.value):
-            yield Finding("error", subject, _difference(cell, stored, formula))
+            yield Finding(
+                "error", subject, _difference(cell, stored, formula, texts=bool(sheet.notes))
+            )
         elif formula is None and there is None and cell.value == "":
             continue
         elif formula is None:
@@ -122,7 +130,7 @@ def shape(formula: str) -> str:
     return re.sub(r"\s+", "", bare).upper()
 
 
-def _difference(cell: Derived, stored: Content, formula: str | None) -> str:
+def _difference(cell: Derived, stored: Content, formula: str | None, *, texts: bool) -> str:
     theirs = "nothing" if stored is None or stored == "" else shown(stored)
     ours = "nothing" if cell.value == "" else shown(cell.value)
     beginning = f"{_what(cell)}: found {theirs}, computed {ours}"
@@ -137,8 +145,10 @@ def _difference(cell: Derived, stored: Content, formula: str | None) -> str:
         )
     if isinstance(stored, str) and stored in ERRORS:
         return f"{beginning}; the formula meets an error, correct the cells it refers to"
+    first = "enter the texts named above as numbers, then " if texts else ""
     return (
-        f"{beginning}; the stored value is stale, open the file in Excel or LibreOffice and save it"
+        f"{beginning}; the stored value is stale, {first}open the file in Excel or LibreOffice and "
+        "save it"
     )
 
 
@@ -165,6 +175,7 @@ def _gaps(sheet: Worksheet) -> Iterator[Finding]:
                 "computes its goals all "
                 "the same, a new worksheet shows them",
             )
+    yield from _unknown_names(sheet)
     missing: dict[tuple[str, str], list[date]] = {}
     for month in sheet.place.months:
         for goal in goals(sheet.inputs.plan, month):
@@ -177,6 +188,25 @@ def _gaps(sheet: Worksheet) -> Iterator[Finding]:
         else:
             when = f"in {', '.join(f'{month:%Y-%m}' for month in months)}"
         yield Finding("warning", sheet.sheets["sla"], f"{segment} has no goal {when}: {reasons}")
+
+
+def _unknown_names(sheet: Worksheet) -> Iterator[Finding]:
+    """Leads on the sheet Actual under a name that no segment has: most often a slip of the pen."""
+    block, names = sheet.place.actual, sheet.inputs.plan.segments
+    if block is None:
+        return
+    known = {normalise(name) for name in names} | {""}
+    lines: dict[str, int] = {}
+    for row, (_, name, _) in sorted(sheet.actual_rows.items()):
+        if normalise(name) not in known and plain(name) not in label_in_any_language("unassigned"):
+            lines.setdefault(name, row)
+    for name, row in lines.items():
+        yield Finding(
+            "warning",
+            f"{sheet.sheets['actual']}!{column_letter(block.columns['segment'])}{row}",
+            f"{shown(name)} is no segment of {sheet.sheets['goals']!r}, so its leads count for none"
+            f"{nearest(name, names)}",
+        )
 
 
 def _set_by_hand(sheet: Worksheet) -> Iterator[Finding]:

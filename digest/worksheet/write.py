@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
@@ -279,6 +279,12 @@ def example_content(content: Content) -> Content:
         terms=dict(enumerate(plan.terms, start=place.terms.first)),
         leads=leads,
         counted=frozenset(month for month, _ in leads),
-        workdays=content.inputs.workdays,
+        # Mondays to Fridays: which holidays there are depends on the place, and the example has none.
+        workdays={month: _weekdays(month) for month in months},
     )
     return replace(content, kind=content.words.kinds["region"], place=place, inputs=inputs)
+
+
+def _weekdays(month: date) -> Fraction:
+    days = (add_months(month, 1) - month).days
+    return Fraction(sum((month + timedelta(index)).weekday() < 5 for index in range(days)))  # noqa: PLR2004 - Saturday
