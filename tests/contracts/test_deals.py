@@ -59,9 +59,11 @@ def rows_of(seed: int) -> list[Row]:
     """Leads with a deal each, on both sides of every edge of the window and of the clock changes."""
     draw = random.Random(seed)  # noqa: S311 - a repeatable sample
     edges = [
-        datetime(2026, *when, tzinfo=UTC)
-        for when in ((1, 1), (3, 28, 23), (3, 29, 1), (6, 30, 22), (7, 9, 22), (2, 14, 12))
-    ]
+        datetime(2026, month, day, hour, tzinfo=UTC)
+        for month, day, hour in (
+            (1, 1, 0), (3, 28, 23), (3, 29, 1), (6, 30, 22), (7, 9, 22), (2, 14, 12),
+        )
+    ]  # fmt: skip
 
     def moment(*, maybe: bool = False) -> datetime | None:
         if maybe and draw.random() < 0.4:

@@ -279,6 +279,7 @@ def test_excel_lock_files_and_other_endings_are_named(tmp_path: Path) -> None:
         ({"currency": "XYZ"}, "currency 'XYZ'"),
         ({"segments": ("Total",)}, "'Total'"),
         ({"segments": ("DACH", "DACH")}, "listed twice"),
+        ({"segments": ("DACH", "Süd", "süd ")}, "'Süd' and 'süd ' are the same word"),
         ({"segments": ("DACH",), "currencies": {"DAHC": "EUR"}}, "no segment 'DAHC'"),
         ({"segments": (" ",)}, "is empty"),
         ({"start_month": 13}, "month 13"),
@@ -291,6 +292,13 @@ def test_a_worksheet_that_could_not_be_read_back_is_not_written(
     path = tmp_path / "sla.xlsx"
     with pytest.raises(ConfigError, match=re.escape(expected)):
         write_new(path, **{"language": "en", "currency": "CHF", "year": 2026, **arguments})
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["sla.csv", "sla", "sla.xlsm"])
+def test_a_worksheet_that_excel_would_not_open_is_not_written(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ConfigError, match=r"name it sla\.xlsx"):
+        write_new(tmp_path / name, language="en", currency="CHF", year=2026)
     assert list(tmp_path.iterdir()) == []
 
 
