@@ -211,7 +211,8 @@ class _Reader:
                 self.wrong(
                     sheet, row, column,
                     f"found the formula {shown(cell.content)} without a stored value; open the file in Excel "
-                    "or LibreOffice, save it, and run this again",
+                    "or LibreOffice, save it, and run this again; where the formula gives an empty text, "
+                    "clear the cell",
                 )  # fmt: skip
                 return None
         if isinstance(value, str) and value.strip() in ERRORS:

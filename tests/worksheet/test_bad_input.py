@@ -128,17 +128,27 @@ def test_merged_cells_are_named(tmp_path: Path) -> None:
     assert "SLA!A7:A8: found merged cells" in "\n".join(mistakes(path))
 
 
-def test_an_error_stored_beside_a_formula_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("cell", "expected"),
+    [
+        ('t="e"><f>1/0</f><v>#DIV/0!</v>', "SLA!D7: found the error #DIV/0! from '=1/0'"),
+        (
+            't="str"><f>""</f><v></v>',
+            "where the formula gives an empty text, clear the cell",
+        ),
+    ],
+)
+def test_a_formula_in_an_input_that_gives_no_figure_is_named(
+    tmp_path: Path, cell: str, expected: str
+) -> None:
     path = written(tmp_path)
     package = Package(path, path.read_bytes())
     part = package._sheets[SLA]
     text = package._parts[part].decode()
-    text = re.sub(
-        r'<c r="D7"([^>]*)>.*?</c>', r'<c r="D7"\1 t="e"><f>1/0</f><v>#DIV/0!</v></c>', text
-    )
+    text = re.sub(r'<c r="D7"([^>]*)>.*?</c>', rf'<c r="D7"\1 {cell}</c>', text)
     package._parts[part] = text.encode()
     package.save(path)
-    assert "SLA!D7: found the error #DIV/0! from '=1/0'" in "\n".join(mistakes(path))
+    assert expected in "\n".join(mistakes(path))
 
 
 def test_a_missing_sheet_is_named_with_what_was_found(tmp_path: Path) -> None:
