@@ -507,6 +507,11 @@ def test_a_secret_file_that_others_can_read_is_a_warning() -> None:
     assert list(settings.warnings) == [f"digest.toml, line 75, channels.smtp.password: {expected}"]
 
 
+def test_a_secret_file_in_a_home_that_does_not_exist_is_a_mistake() -> None:
+    (found,) = mistakes_in(swapped('{ env = "SMTP_PASSWORD" }', '{ file = "~no-such-user/smtp" }'))
+    assert "'~no-such-user/smtp' names a home folder that does not exist" in found
+
+
 def test_a_secret_comes_from_the_keyring_it_is_handed() -> None:
     Path("digest.toml").write_text(
         swapped('{ env = "SMTP_PASSWORD" }', '{ keyring = "digest/mail" }')

@@ -92,11 +92,12 @@ class Vault:
         return value
 
     def _file(self, name: str, at: Path, mistakes: Mistakes) -> str:
-        path = (
-            self.folder / FilePath(name).expanduser()
-            if name.startswith("~")
-            else (self.folder / name)
-        )
+        try:
+            path = self.folder / FilePath(name).expanduser()
+        except RuntimeError as error:
+            raise LookupError(
+                f"the secret file {clip(name)!r} names a home folder that does not exist"
+            ) from error
         try:
             status = path.stat()
             if not stat.S_ISREG(status.st_mode) or status.st_size > _LARGEST:
@@ -104,7 +105,7 @@ class Vault:
             value = path.read_text(encoding="utf-8").rstrip("\r\n")
         except OSError as error:
             raise LookupError(f"the secret file {file_problem(path, error)}") from error
-        except (UnicodeDecodeError, RuntimeError) as error:
+        except UnicodeDecodeError as error:
             raise LookupError(f"the secret file {path} is not UTF-8 text") from error
         if not value.strip():
             raise LookupError(f"the secret file {path} is empty")
