@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from digest.connectors.salesforce import soql
+from digest.connectors.salesforce import FOLLOW_UP_FIELDS, soql
 from digest.connectors.salesforce.client import QUERIES, Answer, Client, client_of
 from digest.connectors.salesforce.failures import (
     NAME,
@@ -20,7 +21,7 @@ from digest.connectors.salesforce.failures import (
     transient,
     unreconciled,
 )
-from digest.connectors.salesforce.fields import STANDARD, Fields
+from digest.connectors.salesforce.fields import STANDARD, FieldInfo, Fields
 from digest.connectors.salesforce.slicing import Band, Window, bands, windows
 from digest.errors import ConfigError
 from digest.model import (
@@ -35,6 +36,8 @@ from digest.model import (
 
 if TYPE_CHECKING:
     from digest.connectors.salesforce import Salesforce
+
+_log = logging.getLogger(__name__)
 
 GROUPS = 2_000
 ESTIMATE = 1_500
@@ -137,6 +140,31 @@ def described(client: Client, settings: Salesforce) -> Fields:
     return fields
 
 
+def prove_paths(client: Client, settings: Salesforce) -> None:
+    """Look at the fields at the ends of paths, such as Account.BillingCountry.
+
+    Raises:
+        ConfigError: a related record has no such field, or the segment's cannot be grouped by.
+    """
+    mistakes: list[str] = []
+    for key, name in named_fields(settings):
+        fields: Fields | None = client.fields(settings.object)
+        *path, last = name.split(".")
+        for step in path:
+            owners = fields.related(step) if fields else ()
+            # A lookup to several objects, such as Owner, shows only what they have in common.
+            fields = client.fields(owners[0]) if len(owners) == 1 else None
+        if not path or fields is None:
+            continue
+        info = fields.get(last)
+        if info is None:
+            mistakes += fields.objections([(key, last)])
+        elif key == "segment" and not info.groupable:
+            mistakes.append(_ungroupable(name, info))
+    if mistakes:
+        raise ConfigError(*(f"salesforce: {text}" for text in dict.fromkeys(mistakes)))
+
+
 def named_fields(settings: Salesforce) -> Iterator[tuple[str, str]]:
     """Yield every field of the leads' object that the settings name, with its key."""
     yield from (("dates", name) for name in settings.dates)
@@ -149,7 +177,7 @@ def named_fields(settings: Salesforce) -> Iterator[tuple[str, str]]:
     )
     follow = settings.follow_up_columns
     if follow is not None:
-        for key in ("clock_start", "first_response", "attempts", "outcome", "segment"):
+        for key in FOLLOW_UP_FIELDS:
             name = getattr(follow, key)
             if name is not None:
                 yield f"follow_up_columns.{key}", name
@@ -164,21 +192,26 @@ def _unusable(fields: Fields, settings: Salesforce) -> Iterator[str]:
             f"'{segment.relationship}.Name'"
         )
     elif segment is not None and not segment.groupable:
-        kind = "a formula" if segment.formula else f"of type {segment.type}"
-        yield (
-            f"segment: {segment.name!r} is {kind}, and Salesforce cannot group by it; keep the value in a "
-            "picklist or text field"
-        )
+        yield _ungroupable(segment.name, segment)
     for key, name in named_fields(settings):
         info = fields.get(name)
         if info is not None and not info.filterable and key != "segment":
             yield f"{key}: Salesforce cannot filter by {info.name!r}"
 
 
+def _ungroupable(name: str, info: FieldInfo) -> str:
+    kind = "a formula" if info.formula else f"of type {info.type}"
+    return (
+        f"segment: {name!r} is {kind}, and Salesforce cannot group by it; keep the value in a picklist or "
+        "text field"
+    )
+
+
 def explain(client: Client, settings: Salesforce, refusal: Refusal) -> Exception:
     """Return a refused query as the error that the reader sees, with the nearest names when one is wrong."""
     if refusal.code in SETTINGS:
         described(client, settings)
+        prove_paths(client, settings)
     return client.failure(refusal)
 
 
@@ -300,6 +333,7 @@ class _Count:
             total += number
         answers = self._ask(loose) if loose else answered
         excluded = [self._total(answer) for answer in answers[: len(self.kept)]]
+        self._warn_of_quota()
         if several and self._total(answers[-1]) != total:
             raise _UnreconciledError(
                 f"the parts add up to {total:,} leads, the whole to {self._total(answers[-1]):,}"
@@ -308,9 +342,9 @@ class _Count:
             self.period,
             self.segments,
             cells,
-            as_of=now,
+            as_of=self.client.session.told_at or now,
             total=total,
-            origin=Origin(NAME, _source(self.settings), first, self.client.calls - self.started),
+            origin=Origin(NAME, self._read_from(), first, self.client.calls - self.started),
             excluded=tuple(
                 (rule.name, n) for rule, n in zip(self.settings.exclusions, excluded, strict=True)
             ),
@@ -321,6 +355,22 @@ class _Count:
                 f"the days add up to {found_leads:,} leads, the count to {total:,}"
             )
         return counts
+
+    def _read_from(self) -> str:
+        """Name the org and the fields, and in every edition that hardly any call is left."""
+        usage = self.client.session.usage
+        if usage is None or not self.client.session.almost_used:
+            return _source(self.settings)
+        return f"{_source(self.settings)}; {usage[0]:,} of {usage[1]:,} API calls used"
+
+    def _warn_of_quota(self) -> None:
+        usage = self.client.session.usage
+        if usage is not None and self.client.session.almost_used:
+            _log.warning(
+                "salesforce: %s of %s API calls of 24 hours are used; beyond that the digest is held",
+                f"{usage[0]:,}",
+                f"{usage[1]:,}",
+            )
 
     def _window(
         self, window: Window, loose: Sequence[str]
