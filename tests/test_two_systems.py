@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import fields, replace
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,11 @@ from typing import Any
 import pytest
 
 from digest.connectors.salesforce import Salesforce
-from digest.dispatch import Now, send_digest
+from digest.dispatch import Now, fill_worksheet, send_digest
 from digest.errors import ConfigError
 from digest.model import Edition, NoteCode, Secret
 from digest.settings import Settings, load
+from digest.worksheet import load_plan, write_new
 from tests.fakes.hubspot import TOKEN, Portal
 from tests.fakes.salesforce import Fault, Org, shared
 from tests.hubspot.scene import MQL, Scene, scene
@@ -189,6 +191,20 @@ def test_one_edition_comes_out_of_two_systems_and_names_nobody(
     assert {path.suffix for path in files} >= {".eml", ".sqlite"}
     everything = b"\n".join([*files.values(), caplog.text.encode(), repr(edition).encode()])
     assert [word for word in PLANTED if word.encode() in everything] == []
+
+
+def test_the_worksheet_is_filled_from_both(tmp_path: Path) -> None:
+    org = an_org()
+    path = tmp_path / "sla.xlsx"
+    write_new(path, language="en", currency="CHF", year=2026, segments=("DACH",))
+    with scene(Portal(today=NOW)) as portal:
+        leads_of(portal)
+        settings = replace(settings_of(tmp_path, portal, org), worksheet=path)
+        findings = fill_worksheet(settings, today=MONDAY, now=NOW)
+
+    assert "error" not in {finding.level for finding in findings}
+    [dach] = load_plan(path).terms
+    assert (dach.close_rate, dach.deal_size) == (Fraction(5, 100), Decimal(15_000))
 
 
 def test_a_failing_system_of_sales_does_not_hold_the_leads(tmp_path: Path) -> None:
