@@ -394,10 +394,26 @@ def test_a_query_that_takes_too_long_is_cut_until_it_answers() -> None:
     assert len(counts.rows) == 30
 
 
-def test_a_query_that_takes_too_long_even_for_a_day_is_given_up() -> None:
-    with pytest.raises(ConnectorError) as caught:
-        counted(org_with([lead()], slow_days=0.000001), dates=("CreatedDate",), max_calls=90)
+def test_exclusions_and_the_whole_are_cut_as_well_where_they_take_too_long() -> None:
+    days = [datetime(2026, 6, day, 9, tzinfo=UTC) for day in range(1, 31)]
+    leads = [lead(f"S{n % 60}", day, IsTest__c=n % 3 == 0) for n, day in enumerate(days)]
+    rule = Exclusion("tests", (Filter("IsTest__c", "=", value=True),))
+    segments = [Segment(f"S{n}") for n in range(60)]
+    source = connector(org_with(leads, slow_days=8), exclusions=(rule,), max_calls=60)
+    counts = source.count_leads(period=JUNE, segments=segments, now=NOW)
+    assert (counts.total, counts.excluded) == (20, (("tests", 10),))
+
+
+@pytest.mark.parametrize("max_calls", [4, 20, 90])
+@pytest.mark.parametrize("rules", [(), (Exclusion("x", (Filter("Status", "=", "x"),)),)])
+def test_a_query_that_takes_too_long_even_for_a_day_is_given_up(
+    max_calls: int, rules: tuple[Exclusion, ...]
+) -> None:
+    org = org_with([lead()], slow_days=0.000001)
+    with pytest.raises(ConnectorError, match=r"too long even for one day|is too slow") as caught:
+        counted(org, max_calls=max_calls, exclusions=rules)
     assert caught.value.reason is Reason.TRANSIENT
+    assert len(org.calls) <= max_calls
 
 
 # ---------------------------------------------------------------------------------- reconciliation
@@ -417,6 +433,26 @@ def test_a_lead_that_arrives_between_two_questions_is_asked_about_again(place: i
     counts = counted(org)
     assert (counts.total, counts.reconciled) == (2, True)
     assert len(org.calls) == 3
+
+
+def test_parts_that_differ_from_the_whole_are_asked_about_again() -> None:
+    segments = [Segment(f"S{n}") for n in range(60)]
+    org = org_with([lead(f"S{n}", datetime(2026, 6, 2, 9, tzinfo=UTC)) for n in range(60)])
+    late = lead("S1", datetime(2026, 6, 29, 9, tzinfo=UTC))
+    source = connector(org)
+
+    def arrives(times: int) -> None:
+        composites = sum(path.endswith("/composite") for _, path, _ in org.calls)
+        if composites % 2 == 0 and composites <= 2 * times:  # the second window of a count
+            org.insert("Lead", [late])
+
+    org.between[0] = lambda: arrives(1)
+    counts = source.count_leads(period=JUNE, segments=segments, now=NOW)
+    assert (counts.total, counts.origin.calls) == (61, 1 + 2 + 2)
+    org.calls.clear()
+    org.between[0] = lambda: arrives(2)
+    with pytest.raises(ConnectorError, match="parts add up to 63 leads, the whole to 62"):
+        source.count_leads(period=JUNE, segments=segments, now=NOW)
 
 
 def test_answers_that_differ_twice_are_no_count() -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -66,13 +66,16 @@ def count_leads(
     if not period.days():
         origin = Origin(NAME, _source(settings), None, 0)
         return lead_counts(period, segments, (), as_of=now, total=0, origin=origin)
+    before = client_of(settings).calls
     try:
         return _Count(settings, period, segments).run(now)
     except _UnreconciledError:
         try:
-            return _Count(settings, period, segments).run(now)
+            counts = _Count(settings, period, segments).run(now)
         except _UnreconciledError as error:
             raise unreconciled(str(error)) from None
+    calls = client_of(settings).calls - before
+    return replace(counts, origin=replace(counts.origin, calls=calls))
 
 
 def planned_calls(settings: Salesforce, period: Period, segments: Sequence[Segment]) -> int:
@@ -224,6 +227,7 @@ class _Count:
         self.started = self.client.calls
         self.dates = lead_dates(self.client, settings)
         self.zone = period.timezone
+        self.slow: Refusal | None = None
         self.filters = [soql.condition(each) for each in settings.filters]
         self.kept = [soql.kept_by(rule) for rule in settings.exclusions]
         # A longer value stands in no field, and in no query.
@@ -291,16 +295,19 @@ class _Count:
         """How many questions stand beside those of the windows: exclusions, and a total."""
         return len(self.settings.exclusions) + (parts > 1)
 
-    def exclusions(self, whole: Window) -> list[str]:
-        rules = self.settings.exclusions
-        asked = []
-        for place, rule in enumerate(rules):
+    def excluded(self, place: int) -> Callable[[Window], str]:
+        """Return the question how many records an exclusion takes out of a window."""
+
+        def question(window: Window) -> str:
             parts = [
-                self.dates.within(whole), *self.filters, *self.kept[:place], soql.excluded_by(rule),
-            ]  # fmt: skip
-            where = soql.all_of(parts)
-            asked.append(f"SELECT COUNT() FROM {self.settings.object} WHERE {where}")  # noqa: S608 - checked names
-        return asked
+                self.dates.within(window),
+                *self.filters,
+                *self.kept[:place],
+                soql.excluded_by(self.settings.exclusions[place]),
+            ]
+            return f"SELECT COUNT() FROM {self.settings.object} WHERE {soql.all_of(parts)}"  # noqa: S608 - checked names
+
+        return question
 
     # -------------------------------------------------------------------------------- answers
 
@@ -312,7 +319,9 @@ class _Count:
         todo = deque(self.windows(days))
         several = len(todo) > 1
         first = self.queries(todo[0])[0]
-        loose = self.exclusions(whole) + ([self.total(whole)] if several else [])
+        questions = [self.excluded(place) for place in range(len(self.kept))]
+        questions += [self.total] if several else []
+        loose = [question(whole) for question in questions]
         answered: list[Answer] = []
         # They go along with the first window, where they often fit into the same call.
         while todo:
@@ -320,9 +329,10 @@ class _Count:
             try:
                 found, number, loose_answers = self._window(window, loose)
             except _TooLargeError as error:
+                self._give_up_on_slowness(window, error.refusal)
                 halves = window.halves(self.zone, whole_days=any(self.dates.plain))
                 if halves is None:
-                    found, number = self._smallest(window, error.refusal)
+                    found, number = self._smallest(window)
                     loose_answers = None
                 else:
                     todo.extendleft(reversed(halves))
@@ -332,11 +342,14 @@ class _Count:
             cells += found
             total += number
         answers = self._ask(loose) if loose else answered
-        excluded = [self._total(answer) for answer in answers[: len(self.kept)]]
+        numbers = [
+            self._number(question, whole, answer)
+            for question, answer in zip(questions, answers, strict=True)
+        ]
         self._warn_of_quota()
-        if several and self._total(answers[-1]) != total:
+        if several and numbers[-1] != total:
             raise _UnreconciledError(
-                f"the parts add up to {total:,} leads, the whole to {self._total(answers[-1]):,}"
+                f"the parts add up to {total:,} leads, the whole to {numbers[-1]:,}"
             )
         counts = lead_counts(
             self.period,
@@ -346,7 +359,7 @@ class _Count:
             total=total,
             origin=Origin(NAME, self._read_from(), first, self.client.calls - self.started),
             excluded=tuple(
-                (rule.name, n) for rule, n in zip(self.settings.exclusions, excluded, strict=True)
+                (rule.name, n) for rule, n in zip(self.settings.exclusions, numbers, strict=False)
             ),
         )
         if not counts.reconciled:
@@ -420,10 +433,30 @@ class _Count:
             raise _UnreconciledError(f"a lead is counted on {day}, outside the period")
         return day
 
-    def _smallest(self, window: Window, refusal: Refusal | None) -> tuple[list[Cell], int]:
-        """Count a window that cannot be cut: the configured values by name, the others as one number."""
-        if refusal is not None and refusal.code in TIMEOUT:
+    def _number(self, question: Callable[[Window], str], window: Window, answer: Answer) -> int:
+        """Return a count, in parts where the whole takes the server too long."""
+        try:
+            return self._total(answer)
+        except _TooLargeError as error:
+            self._give_up_on_slowness(window, error.refusal)
+        halves = window.halves(self.zone, whole_days=True)
+        if halves is None:
+            raise self._too_many()
+        answers = self._ask([question(half) for half in halves])
+        return sum(
+            self._number(question, half, part) for half, part in zip(halves, answers, strict=True)
+        )
+
+    def _give_up_on_slowness(self, window: Window, refusal: Refusal | None) -> None:
+        """Remember that the server is slow; raise where it is so for a single day."""
+        if refusal is None or refusal.code not in TIMEOUT:
+            return
+        self.slow = refusal
+        if len(window.days) == 1:
             raise transient(f"{self.client.host} takes too long even for one day: {refusal.said}")
+
+    def _smallest(self, window: Window) -> tuple[list[Cell], int]:
+        """Count a window that cannot be cut: the configured values by name, the others as one number."""
         seg = self.settings.segment
         named = soql.all_of([f"{seg} IN ({', '.join(soql.literal(v) for v in self.values)})"])
         asked = [self.by_segment(window, named)] if self.values else []
@@ -450,6 +483,11 @@ class _Count:
         return answers
 
     def _too_many(self) -> Exception:
+        if self.slow is not None:
+            calls = f"{self.settings.max_calls} calls"
+            return transient(
+                f"{self.client.host} is too slow to count in {calls}: {self.slow.said}"
+            )
         return overflow(
             f"the segment field {self.settings.segment!r} has too many different values to count in "
             f"{self.settings.max_calls} calls",
