@@ -209,9 +209,14 @@ def _drift(
         if deals is None:
             return None, ()
         month = due.month.plan_month
-        return sla.drift(settings.plan, month, deals, on=due.business_date), ()
+        found = sla.drift(
+            settings.plan, month, deals, method=settings.close_rates, on=due.business_date
+        )
     except (ConnectorError, ConfigError) as error:
         return None, (_missing(NoteCode.DEALS_MISSING, error),)
+    if deals.no_customers:
+        return None, (Note(NoteCode.DEALS_MISSING, text=deals.no_customers),)
+    return found, ()
 
 
 def measured_deals(

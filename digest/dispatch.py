@@ -170,6 +170,7 @@ def fill_worksheet(
         actuals=counts.rows if counts else (),
         covers=(counted.start, counted.end - timedelta(days=1)) if counted else None,
         valid_from=terms_from,
+        method=settings.close_rates,
     )
 
 

@@ -294,12 +294,18 @@ class SegmentDeals:
 
 @dataclass(frozen=True, slots=True)
 class DealStatistics:
-    """What steps 2 and 4 of the worksheet measure; one entry per segment and currency."""
+    """What steps 2 and 4 of the worksheet measure; one entry per segment and currency.
+
+    Attributes:
+        no_customers: why the source cannot tell which leads became customers; there are no close rates
+            then, whatever the entries say. None when it can.
+    """
 
     window: Period
     segments: tuple[SegmentDeals, ...]
     as_of: datetime
     origin: Origin
+    no_customers: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

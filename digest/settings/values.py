@@ -37,6 +37,7 @@ class Settings:
         calendar: decides the days of an edition. calendars: pacing calendars by id, for segments.
         connector: counts leads. deals: measures deals, None when nothing was set up for it.
         follow_up: what sales promised and who measures it, None when nobody asks for it.
+        close_rates: which customers a measured close rate counts, see `sla.measured`.
         send_at, send_until: local times. spread: delay that is the same every day for one digest.
         ledger: file. worksheet: the file of the plan, None when it stands in the settings.
         max_drop_leads, max_drop_share: a larger fall of the month's leads holds the edition.
@@ -62,6 +63,7 @@ class Settings:
     channels: Mapping[str, Channel]
     thresholds: Thresholds
     weighting: Literal["workday", "calendar", "historical"]
+    close_rates: Literal["pooled", "cohort"]
     forecast: bool
     send_at: time
     send_until: time
