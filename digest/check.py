@@ -62,7 +62,13 @@ def run(settings: Settings, *, now: datetime, business_date: date) -> tuple[Find
         ),
         ("ledger", lambda: _ledger(settings.ledger)),
     )
-    return tuple(finding for subject, part in parts for finding in _guarded(subject, part))
+    return tuple(
+        replace(finding, text=settings.located(finding.text))
+        if finding.level == "error"
+        else finding
+        for subject, part in parts
+        for finding in _guarded(subject, part)
+    )
 
 
 def _guarded(subject: str, part: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
@@ -297,6 +303,7 @@ def _channel_of(channel: Channel, name: str) -> Callable[[], Iterator[Finding]]:
         count = len(channel.recipients)
         yield Finding("ok", f"channel {name}", f"{count} recipient{'' if count == 1 else 's'}")
         for finding in channel.check():
-            yield replace(finding, subject=f"channel {name}")
+            text = finding.text.removeprefix(f"{finding.subject}: ")
+            yield replace(finding, subject=f"channel {name}", text=text)
 
     return look

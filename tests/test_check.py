@@ -155,7 +155,9 @@ def test_a_table_that_is_absent_is_an_error_and_the_rest_is_still_checked(tmp_pa
     findings = check(settings_of(tmp_path, CONFIG.replace('"leads"\ndates', '"leeds"\ndates')))
 
     (found,) = errors(findings)
-    assert "leeds" in found.text
+    line = (tmp_path / "digest.toml").read_text().split("\n").index('table = "leeds"') + 1
+    assert found.text.startswith(f"digest.toml, line {line}, connector.table: the database has no")
+    assert "did you mean 'leads'? it has" in found.text
     assert texts(findings, "ledger") != []
     assert texts(findings, "channel file") != []
 

@@ -147,6 +147,7 @@ def assemble(path: Path, data: Table, mistakes: Mistakes) -> Settings | None:
         templates=templates,
         fiscal_periods=periods,
         warnings=mistakes.warnings,
+        lines=MappingProxyType(dict(mistakes.lines)),
     )
 
 

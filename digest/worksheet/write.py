@@ -61,10 +61,11 @@ def write_new(
     Raises:
         ConfigError: a name, currency or month that the worksheet cannot hold; the file exists or is open.
     """
+    if path.suffix.casefold() != ".xlsx":
+        raise ConfigError(f"{path.name}: a worksheet is an Excel workbook; end its name in .xlsx")
     if path.exists() and not overwrite:
         raise ConfigError(
-            f"{path.name}: the file exists already; give another name, or ask to overwrite it "
-            f"(it is then kept as {path.stem}.bak.xlsx)"
+            f"{path.name}: the file exists already and stays as it is; give another name"
         )
     content = content_for(
         language=language,
