@@ -11,7 +11,15 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from digest.channels import Channel
-from digest.compose import compose, due_on, facts_of, latest_business_date, reason_in_words
+from digest.compose import (
+    compose,
+    due_on,
+    facts_of,
+    history_of,
+    latest_business_date,
+    nothing_there,
+    reason_in_words,
+)
 from digest.connectors import Checks, Connector
 from digest.editions import Month, Upcoming, counting_plan, upcoming
 from digest.errors import ConfigError, ConnectorError, DigestError
@@ -206,6 +214,10 @@ def _source(settings: Settings, business_date: date, now: datetime) -> Iterator[
     if any(finding.level == "error" for finding in found):
         return
     counts = settings.connector.count_leads(period=period, segments=settings.segments, now=now)
+    if not counts.total:
+        history = history_of(settings, business_date, now)
+        if nothing := nothing_there(settings, counts, history):
+            raise nothing
     yield from _counted(settings, counts)
 
 

@@ -51,9 +51,12 @@ class Commands(click.Group):
         try:
             return super().invoke(ctx)
         except click.NoSuchOption as error:
-            if error.option_name in EVERYWHERE:
-                error.message += f" It goes before the command: digest {error.option_name} ..."
-            raise
+            if error.option_name not in EVERYWHERE:
+                raise
+            raise click.UsageError(
+                f"{error.message} It goes before the command: digest {error.option_name} ...",
+                error.ctx,
+            ) from error
         except DigestError as error:
             complain(error)
             ctx.exit(error.exit_code)

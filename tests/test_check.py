@@ -58,8 +58,11 @@ recipients = ["ana@company.example"]
 """
 
 
+BEFORE = (("2026-02-03", "DACH"),)  # a source that never had a lead is an error of its own
+
+
 def settings_of(
-    folder: Path, config: str = CONFIG, leads: Sequence[tuple[str, str | None]] = ()
+    folder: Path, config: str = CONFIG, leads: Sequence[tuple[str, str | None]] = BEFORE
 ) -> Settings:
     with sqlite3.connect(folder / "crm.sqlite") as crm:
         crm.execute("CREATE TABLE IF NOT EXISTS leads (day DATE, region TEXT)")
@@ -160,6 +163,13 @@ def test_a_table_that_is_absent_is_an_error_and_the_rest_is_still_checked(tmp_pa
     assert "did you mean 'leads'? it has" in found.text
     assert texts(findings, "ledger") != []
     assert texts(findings, "channel file") != []
+
+
+def test_a_source_without_a_single_lead_is_an_error(tmp_path: Path) -> None:
+    (found,) = errors(check(settings_of(tmp_path, leads=())))
+
+    assert "sqlite:///crm.sqlite, leads holds no lead at all since 2025-" in found.text
+    assert "look whether it is the right one" in found.text
 
 
 def test_a_database_that_is_absent_is_an_error(tmp_path: Path) -> None:
