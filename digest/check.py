@@ -22,11 +22,12 @@ from digest.compose import (
 )
 from digest.connectors import Checks, Connector
 from digest.editions import Month, Upcoming, counting_plan, upcoming
-from digest.errors import ConfigError, ConnectorError, DigestError
+from digest.errors import ConfigError, ConnectorError, DigestError, nearest
 from digest.ledger import read_ledger
 from digest.model import Finding, Kind, LeadCounts, Note, NoteCode, Period, Workday, local_instant
 from digest.render import render
 from digest.render.locales import locale_for
+from digest.resources import templates_folder
 from digest.settings import Settings
 from digest.sla import Goal, goals
 from digest.workdays import weight_of
@@ -300,6 +301,7 @@ def _templates(settings: Settings, business_date: date, now: datetime) -> Iterat
     """Render the newest edition with the user's own templates; the built-in ones are proved by tests."""
     if settings.templates is None:
         return
+    yield from _unread(settings.templates)
     try:
         edition = compose(settings, latest_business_date(settings, business_date), now=now)
     except ConnectorError:
@@ -308,6 +310,18 @@ def _templates(settings: Settings, business_date: date, now: datetime) -> Iterat
     for language in _wanted(settings):
         render(edition, language=language, templates=settings.templates, chart=False)
     yield Finding("ok", "templates", f"{settings.templates} renders {', '.join(_wanted(settings))}")
+
+
+def _unread(folder: Path) -> Iterator[Finding]:
+    """Warn of files that replace no template: a slip in a name would go unseen for ever."""
+    ours = templates_folder()
+    names = [path.relative_to(ours).as_posix() for path in ours.rglob("*") if path.is_file()]
+    theirs = sorted(path for path in folder.rglob("*") if path.is_file())
+    included = "".join(path.read_text(encoding="utf-8", errors="replace") for path in theirs)
+    for path in theirs:
+        name = path.relative_to(folder).as_posix()
+        if name not in names and name not in included and (hint := nearest(name, names)):
+            yield Finding("warning", "templates", f"{path} replaces no template{hint}")
 
 
 def _channel_of(channel: Channel, name: str) -> Callable[[], Iterator[Finding]]:

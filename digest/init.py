@@ -24,7 +24,7 @@ from digest.workdays import SUBDIVISION_MANDATORY, Calendar
 
 CONFIG, WORKSHEET = "digest.toml", "sla.xlsx"
 SEGMENT_KINDS = ("region", "persona", "channel")
-CONNECTOR_KINDS = ("sql", "spreadsheet")
+CONNECTOR_KINDS = ("hubspot", "salesforce", "sql", "spreadsheet")
 ZONES = {
     "CH": "Europe/Zurich",
     "DE": "Europe/Berlin",
@@ -84,6 +84,29 @@ class LeadList:
 
 
 @dataclass(frozen=True)
+class HubspotAccount:
+    """Contacts that enter a stage of the life cycle."""
+
+    token: SecretPlace
+    stages: tuple[str, ...]
+    segment: str
+
+
+@dataclass(frozen=True)
+class SalesforceOrg:
+    """Leads with a date of their own, read by an External Client App."""
+
+    domain: str
+    consumer_key: str
+    consumer_secret: SecretPlace
+    date_field: str
+    segment: str
+
+
+Source = Database | LeadList | HubspotAccount | SalesforceOrg
+
+
+@dataclass(frozen=True)
 class Relay:
     """The mail relay."""
 
@@ -105,7 +128,7 @@ class Answers:
     segment_kind: str
     segments: tuple[str, ...]
     currency: str
-    source: Database | LeadList
+    source: Source
     relay: Relay
     recipients: tuple[str, ...]
 
@@ -168,7 +191,12 @@ def asked(ask: Ask) -> Answers:
     connector = _until_valid(
         ask, f"Leads are in ({', '.join(CONNECTOR_KINDS)})", "sql", _choice(CONNECTOR_KINDS)
     )
-    source = _database(ask) if connector == "sql" else _lead_list(ask)
+    questions: Mapping[str, Callable[[Ask], Source]] = {
+        "hubspot": _hubspot,
+        "salesforce": _salesforce,
+        "sql": _database,
+        "spreadsheet": _lead_list,
+    }
     return Answers(
         title=title,
         language=language,
@@ -178,7 +206,7 @@ def asked(ask: Ask) -> Answers:
         segment_kind=kind,
         segments=segments,
         currency=currency,
-        source=source,
+        source=questions[connector](ask),
         relay=_relay(ask),
         recipients=_until_valid(
             ask, "Who gets it: mail addresses, separated by commas", "", _recipients
@@ -216,6 +244,29 @@ def _lead_list(ask: Ask) -> LeadList:
     )
 
 
+def _hubspot(ask: Ask) -> HubspotAccount:
+    return HubspotAccount(
+        _secret(ask, "HubSpot's key", "HUBSPOT_TOKEN"),
+        _until_valid(
+            ask,
+            "Life cycle stage of an SLA lead and every later one, separated by commas",
+            "marketingqualifiedlead, salesqualifiedlead, opportunity, customer",
+            _list,
+        ),
+        _until_valid(ask, "Property with the segment (internal name)", "region", _one_line),
+    )
+
+
+def _salesforce(ask: Ask) -> SalesforceOrg:
+    return SalesforceOrg(
+        _until_valid(ask, "My Domain of the org, such as company.my", "", _one_line),
+        _until_valid(ask, "Consumer key of the External Client App", "", _one_line),
+        _secret(ask, "its consumer secret", "SALESFORCE_SECRET"),
+        _until_valid(ask, "Field with the date of the lead", "CreatedDate", _one_line),
+        _until_valid(ask, "Field with the segment (API name)", "Region__c", _one_line),
+    )
+
+
 def _relay(ask: Ask) -> Relay:
     host = _until_valid(ask, "Mail relay (SMTP host)", "localhost", _host)
     sender = _until_valid(ask, "Sender, such as Leads digest <digest@company.example>", "", _sender)
@@ -227,7 +278,7 @@ def _relay(ask: Ask) -> Relay:
 def _secret(ask: Ask, what: str, variable: str) -> SecretPlace:
     return _until_valid(
         ask,
-        f"Where {what} is kept, never the password itself: the name of an environment variable, "
+        f"Where {what} is kept, never the secret itself: the name of an environment variable, "
         "file:PATH or keyring:SERVICE/USER",
         variable,
         _place,
@@ -270,6 +321,13 @@ def _one_line(answer: str) -> str:
     if not answer:
         _refuse("An answer is needed")
     return answer
+
+
+def _list(answer: str) -> tuple[str, ...]:
+    names = tuple(dict.fromkeys(name.strip() for name in answer.split(",") if name.strip()))
+    if not names:
+        _refuse("At least one name is needed")
+    return names
 
 
 def _maybe(answer: str) -> str:
@@ -457,9 +515,47 @@ name = {quoted(name)}
 """
 
 
-def _source(source: Database | LeadList) -> str:
-    if isinstance(source, LeadList):
-        return f"""\
+def _source(source: Source) -> str:
+    match source:
+        case HubspotAccount():
+            return _hubspot_table(source)
+        case SalesforceOrg():
+            return _salesforce_table(source)
+        case LeadList():
+            return _list_table(source)
+        case Database():
+            return _database_table(source)
+
+
+def _hubspot_table(source: HubspotAccount) -> str:
+    return f"""\
+[connector]
+# Needs: pip install 'sla-digest[hubspot]'. Only counts are kept.
+type = "hubspot"
+# A service key with read scopes.
+token = {source.token.toml()}
+# A contact counts once, on the day it entered the first of these.
+stages = [{", ".join(map(quoted, source.stages))}]
+segment = {quoted(source.segment)}
+"""
+
+
+def _salesforce_table(source: SalesforceOrg) -> str:
+    return f"""\
+[connector]
+# Needs: pip install 'sla-digest[salesforce]'. Salesforce counts, no record leaves it.
+type = "salesforce"
+domain = {quoted(source.domain)}
+consumer_key = {quoted(source.consumer_key)}
+consumer_secret = {source.consumer_secret.toml()}
+# Fields with the lead's dates; it counts once, on the earliest.
+dates = [{quoted(source.date_field)}]
+segment = {quoted(source.segment)}
+"""
+
+
+def _list_table(source: LeadList) -> str:
+    return f"""\
 [connector]
 # One row per lead; only counts are taken from it.
 type = "spreadsheet"
@@ -470,6 +566,9 @@ segment = {quoted(source.segment_column)}
 # Needed when dates carry a time without a zone:
 # stored_in = "Europe/Zurich"
 """
+
+
+def _database_table(source: Database) -> str:
     password = f"password = {source.password.toml()}\n" if source.password else ""
     return f"""\
 [connector]

@@ -250,6 +250,21 @@ def test_a_template_with_an_error_is_an_error_that_names_it(tmp_path: Path) -> N
     assert "digest.txt" in text
 
 
+def test_a_slip_in_the_name_of_a_template_is_a_warning(tmp_path: Path) -> None:
+    parts = tmp_path / "templates" / "parts"
+    parts.mkdir(parents=True)
+    (parts / "fotter.mjml").write_text("")
+    (parts / "footers.mjml").write_text("")
+    (parts / "footer.mjml").write_text('{% include "parts/footers.mjml" %}')
+    settings = settings_of(tmp_path, 'templates = "templates"\n' + CONFIG)
+
+    found = texts(check(settings), "templates")
+
+    assert [text for level, text in found if level == "warning"] == [
+        f"{parts / 'fotter.mjml'} replaces no template; did you mean 'parts/footer.mjml'?"
+    ]
+
+
 def test_templates_wait_for_a_source_that_answers(tmp_path: Path) -> None:
     (tmp_path / "templates").mkdir()
     settings = settings_of(tmp_path, 'templates = "templates"\n' + CONFIG)

@@ -14,6 +14,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from digest.channels.smtp import Smtp
+from digest.connectors.hubspot import Hubspot
+from digest.connectors.salesforce import Salesforce
 from digest.connectors.spreadsheet import Spreadsheet
 from digest.connectors.sql import Sql
 from digest.errors import ConfigError
@@ -99,6 +101,36 @@ def test_a_list_of_leads_and_a_relay_on_this_machine_need_no_secret(tmp_path: Pa
     assert not any("password" in question for question in person.asked if "URL" not in question)
 
 
+@pytest.mark.parametrize(
+    ("answers", "connector"),
+    [
+        ({"Leads are in": "HubSpot", "Where HubSpot's key": "KEY"}, Hubspot),
+        (
+            {
+                "Leads are in": "salesforce",
+                "My Domain": "company.my",
+                "Consumer key": "3MVG9",
+                "Where its consumer secret": "KEY",
+            },
+            Salesforce,
+        ),
+    ],
+)
+def test_a_crm_is_asked_for_what_it_needs_and_no_more(
+    tmp_path: Path, answers: Mapping[str, str], connector: type
+) -> None:
+    people = {"Sender": "digest@company.example", "Who gets it": "ana@company.example"}
+    person = Person({**answers, **people})
+
+    ask_and_write(tmp_path, ask=person, today=TODAY)
+
+    settings = load(tmp_path / "digest.toml", environment={"KEY": "planted"})
+    assert isinstance(settings.connector, connector)
+    assert settings.warnings == ()
+    assert "planted" not in repr(settings)
+    assert not any("Database" in question for question in person.asked)
+
+
 @pytest.mark.parametrize("name", ["digest.toml", "sla.xlsx"])
 def test_it_overwrites_nothing_and_asks_nothing_then(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text("mine")
@@ -123,7 +155,7 @@ def test_it_overwrites_nothing_and_asks_nothing_then(tmp_path: Path, name: str) 
         ("Names of the regions", " , ", "DACH", "At least one name is needed"),
         ("Names of the regions", "DACH, dach", "DACH", "A name is there twice"),
         ("Currency", "CFH", "CHF", "did you mean 'CHF'"),
-        ("Leads are in", "hubspott", "sql", "No 'hubspott'"),
+        ("Leads are in", "hubspott", "sql", "No 'hubspott'; did you mean 'hubspot'? allowed"),
         ("Database URL", "crm.example/sales", "sqlite:///a.db", "scheme://user@host/database"),
         ("Mail relay", "https://mail.example", "mail.example", "A host name is needed"),
         ("Sender", "Leads", "a@b.example", "not a mail address"),
