@@ -346,7 +346,9 @@ class SmtpSession:
                 (settings.host, settings.used_port), settings.timeouts.connect
             )
         except OSError as error:
-            raise self._error(f"cannot be reached ({_reason(error)})") from error
+            raise self._error(
+                f"cannot be reached ({_reason(error)}); check host, port and firewall"
+            ) from error
         # Nagle and delayed ACK together cost about 45 ms a mail over TLS; set on the plain socket.
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.settimeout(settings.timeouts.command)

@@ -152,6 +152,7 @@ def assemble(path: Path, data: Table, mistakes: Mistakes) -> Settings | None:
         brand=brand,
         fiscal_periods=periods,
         warnings=mistakes.warnings,
+        lines=MappingProxyType(dict(mistakes.lines)),
     )
 
 
