@@ -6,10 +6,12 @@ import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from digest.errors import ConfigError
-from digest.model import Edition, Image, MailHeaders, Message, Recipient
+from digest.model import Brief, Edition, Image, MailHeaders, Message, Recipient
+from digest.render import slack, teams
 from digest.render.locales import Locale, locale_for
 from digest.render.scorecard import scorecard_json
 from digest.render.text import render_terminal
@@ -59,18 +61,32 @@ def render(
             break
     body = text.text(shown, locale, templates)
     _refuse(html, body, shown, templates)
+    subject = text.subject(shown, locale, templates)
     return Message(
         digest=edition.digest,
         business_date=edition.business_date,
         language=locale.tag,
-        subject=text.subject(shown, locale, templates),
+        subject=subject,
         preheader=shown.preheader,
         html=html,
         text=body,
         images=()
         if picture is None
         else (Image(CHART_CID, "waterfall.png", picture, shown.chart_alt),),
+        brief=_brief(edition, shown, locale, title=subject, segments_first=segments_first),
     )
+
+
+def _brief(
+    edition: Edition, shown: View, locale: Locale, *, title: str, segments_first: tuple[str, ...]
+) -> Brief:
+    """Make the short form; unlike the mail it may name any of the segments, however many there are."""
+    from digest.render.brief import brief
+
+    if shown.table.more is not None:
+        most_rows = len((edition.closed or edition).scorecard.segments)
+        shown = view(edition, locale, segments_first=segments_first, most_rows=most_rows)
+    return brief(shown, locale, title=title, segments_first=segments_first)
 
 
 def _picture(edition: Edition, locale: Locale) -> bytes | None:
@@ -123,4 +139,9 @@ def _mime(
     return pack(message, recipient=recipient, headers=headers, key=key, sent_at=sent_at, test=test)
 
 
-PACKERS: Mapping[str, Callable[..., bytes]] = {"mime": _mime}
+PACKERS: Mapping[str, Callable[..., bytes]] = {
+    "mime": _mime,
+    "slack": slack.pack,
+    "slack with chart": partial(slack.pack, chart=True),
+    "teams": teams.pack,
+}
