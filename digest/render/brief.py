@@ -7,6 +7,7 @@ from digest.render.locales import Locale
 from digest.render.view import Line, View
 from digest.render.words import NONE, segment_name
 
+_LONGEST_LINK = 2_000
 _WORTH_A_ROW = ("bad", "warning")
 
 
@@ -31,9 +32,11 @@ def brief(view: View, locale: Locale, *, title: str, segments_first: tuple[str, 
         ),
         changes=tuple(_changes(view, locale)),
         columns=_columns(view, locale),
-        rows=tuple(_row(line, view) for line in _lines(view, locale, segments_first)),
-        total=_row(view.table.total, view),
-        link=(locale.gettext("Open the figures in full"), view.link) if view.link else None,
+        rows=tuple(_row(line) for line in _lines(view, locale, segments_first)),
+        total=_row(view.table.total),
+        link=(locale.gettext("Open the figures in full"), view.link)
+        if view.link and len(view.link) <= _LONGEST_LINK
+        else None,
         facts=tuple(fact for fact in view.footer if fact[0] in _facts(locale)),
         corrected=locale.gettext("Corrected, see the thread"),
     )
@@ -51,21 +54,19 @@ def _changes(view: View, locale: Locale) -> list[str]:
 
 
 def _columns(view: View, locale: Locale) -> tuple[str, ...]:
-    names = (
+    return (
         locale.gettext("Segment"),
         locale.gettext("Status"),
         locale.gettext("Actual"),
         locale.gettext("Goal") if view.table.closed else locale.gettext("Expected"),
         locale.gettext("Gap"),
-        locale.gettext("Needed"),
+        locale.gettext("Of goal"),
     )
-    return names[:-1] if view.table.closed else names
 
 
-def _row(line: Line, view: View) -> tuple[str, ...]:
+def _row(line: Line) -> tuple[str, ...]:
     status = f"{line.pill.sign} {line.pill.word}" if line.pill else NONE
-    cells = (line.name, status, line.actual, line.expected, line.gap, line.required)
-    return cells[:-1] if view.table.closed else cells
+    return (line.name, status, line.actual, line.expected, line.gap, line.attainment)
 
 
 def _lines(view: View, locale: Locale, segments_first: tuple[str, ...]) -> list[Line]:

@@ -18,7 +18,7 @@ Element = Mapping[str, Any]
 LARGEST = 20_000  # bytes; 28 KB by the book, failures are reported from 21 KB
 MOST_ROWS = 15
 _COLOURS = {"good": "Good", "warning": "Warning", "bad": "Attention", "neutral": "Default"}
-_MOST_WARNINGS, _MOST_CHANGES, _LONGEST_LINE = 4, 8, 600
+_MOST_WARNINGS, _MOST_CHANGES, _LONGEST_LINE = 4, 8, 300
 _TEST = "[TEST]"
 
 

@@ -120,7 +120,7 @@ def from_json(text: str) -> Edition:
 
 def a_brief(title: str) -> Brief:
     """The short form of a small edition; every name in it tries to break out."""
-    row = ("<!channel> & Söhne", "■ Behind", "10", "18", "\u22128", "2.5")
+    row = ("<!channel> & Söhne", "■ Behind", "10", "18", "\u22128", "10%")
     return Brief(
         title=title,
         summary="Behind: 23 of 100. Largest gap: Zug, 8 behind plan",
@@ -131,7 +131,7 @@ def a_brief(title: str) -> Brief:
             BriefFigure(one, "23", ("of 100",)) for one in ("Leads", "Gap", "Needed", "End")
         ),
         changes=("5 new leads since Thu 2 Apr.",),
-        columns=("Segment", "Status", "Actual", "Expected", "Gap", "Needed"),
+        columns=("Segment", "Status", "Actual", "Expected", "Gap", "Of goal"),
         rows=(row,),
         total=("Total", *row[1:]),
         link=("Open", "https://digest.example/leads"),

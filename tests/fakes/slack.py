@@ -165,6 +165,7 @@ class _Requests(BaseHTTPRequestHandler):
         method = {HOOK: "webhook"}.get(method, method).partition("/F")[0]
         fault = self.state.fault(method)
         if fault is not None and fault.mode == "drop before":
+            self.state.calls.append((method, {}))
             self.close_connection = True
             return
         if fault is not None and fault.mode in ("busy", "status", "error", "body"):
