@@ -234,10 +234,7 @@ def _plain(brief: Brief, locale: Locale, *, test: bool) -> str:
     lines = [
         escaped(brief.summary),
         *(f"! {escaped(one)}" for one in brief.warnings[:_MOST_WARNINGS]),
-        *(
-            escaped(f"{figure.label}: {figure.number} ({', '.join(figure.notes)})")
-            for figure in brief.figures
-        ),
+        *(escaped(_figure_said(figure)) for figure in brief.figures),
         *map(escaped, _some(brief.changes, locale)),
         *(escaped(_said(brief, row)) for row in brief.rows[:MOST_ROWS]),
     ]
@@ -252,6 +249,11 @@ def _plain(brief: Brief, locale: Locale, *, test: bool) -> str:
             break
         kept.append(line)
     return "\n".join((*kept, *ends))
+
+
+def _figure_said(figure: BriefFigure) -> str:
+    beside = f" ({', '.join(figure.notes)})" if figure.notes else ""
+    return f"{figure.label}: {figure.number}{beside}"
 
 
 def _said(brief: Brief, row: Sequence[str]) -> str:
