@@ -282,7 +282,7 @@ def show(world: World, config: Path, day: date | None, language: str | None, for
 @LANGUAGE
 @click.pass_obj
 def render(world: World, config: Path, out: Path, day: date | None, language: str | None) -> None:
-    """Write the edition's files to a folder: HTML, text, mail, chart and scorecard.
+    """Write the edition's files to a folder: HTML, text, mail, chart, Slack message, scorecard.
 
     Sends nothing, records nothing.
     """

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Literal
 from zoneinfo import ZoneInfo
 
 from digest.addresses import ascii_address, masked
-from digest.channels import Channel, Repeatable, Session
+from digest.channels import Channel, Completes, Reconciles, Repeatable, Session
 from digest.errors import ConnectorError, DeliveryError, LedgerError, OutcomeUnknownError
 from digest.ledger import (
     AT_WORK,
@@ -50,6 +50,12 @@ STEPS = (
 PATIENCE = timedelta(minutes=20)
 _HARD_LIMIT = 420.0  # seconds from claim to the end of a message; a minute less than the lease
 _BACK_OFF = (1, 5, 15, 30)  # minutes; greylisting wants 5 or more
+# When to look for a message whose outcome is unknown, after the attempt.
+_LOOKS = (timedelta(seconds=30), timedelta(minutes=2), timedelta(minutes=10))
+_LONGEST_ATTEMPT = timedelta(seconds=90)  # of a channel that can look
+_LONGEST_WAIT = (
+    30  # seconds that this call waits when a channel asks for them; the next call waits longer
+)
 _NEVER = datetime.max.replace(tzinfo=UTC)
 _RECORD_TRIES = 3
 _FAILED = (*WAITING, State.REFUSED, State.EXPIRED)
@@ -104,6 +110,12 @@ class SendResult:
 Packer = Callable[..., bytes]
 
 
+@dataclass(frozen=True, slots=True)
+class _Doubt:
+    since: datetime
+    looks: tuple[datetime, ...]
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Job:
     digest_id: str
@@ -121,6 +133,10 @@ class _Job:
     tell: Callable[[str], None]
     # Channels that failed for everybody, and when they may be tried again.
     paused: dict[str, datetime] = field(default_factory=dict)
+    # Unknown outcomes that a channel can look up: since when, and the instants of the looks to come.
+    doubts: dict[str, _Doubt] = field(default_factory=dict)
+    # What a recipient's line says besides the outcome.
+    remarks: dict[str, str] = field(default_factory=dict)
 
     def ends(self) -> bool:
         """Whether no further message may be started."""
@@ -355,18 +371,23 @@ def _normalised(recipient: Recipient) -> str:
 
 
 def _serve(job: _Job, give_up: datetime) -> None:
-    """Serve whoever waits; wait for what may be retried before `give_up`."""
+    """Serve whoever waits and look for what is unknown; wait for what may be done before `give_up`."""
+    _doubt_what_is_left(job)
     while not job.ends():
-        waiting = _waiting(job)
-        if not waiting:
+        waiting, doubtful = _waiting(job), _doubtful(job)
+        if not waiting and not doubtful:
             return
-        at = min(waiting.values())
+        at = min((*waiting.values(), *doubtful.values()))
         if at > job.clock():
             if at > give_up or (job.until is not None and at >= job.until):
                 return
-            job.tell(f"{len(waiting)} not served yet, next attempt {at:%H:%M} UTC")
+            if waiting:
+                job.tell(f"{len(waiting)} not served yet, next attempt {at:%H:%M} UTC")
+            if doubtful:
+                job.tell(f"{len(doubtful)} of unknown outcome, next look {at:%H:%M} UTC")
             job.sleep((at - job.clock()).total_seconds())
             continue
+        _look(job, [row for row, when in doubtful.items() if when <= job.clock()])
         _pass(job, [row for row, when in waiting.items() if when <= job.clock()])
 
 
@@ -391,6 +412,73 @@ def _pass(job: _Job, rows: Sequence[Delivery]) -> None:
                     if job.ends() or job.paused.get(name, job.clock()) > job.clock():
                         break
                     _attempt(job, session, row)
+
+
+# ---------------------------------------------------------------------------------- unknown outcomes
+
+
+def _doubt_what_is_left(job: _Job) -> None:
+    """Take up the unknown outcomes of earlier calls that their channel can look up."""
+    for row in job.deliveries():
+        channel = job.channels.get(row.channel)
+        if row.state is not State.UNKNOWN or channel is None:
+            continue
+        with channel.session() as session:
+            if isinstance(session, Reconciles):
+                _doubt(job, row.key, _attempted(row))
+
+
+def _attempted(row: Delivery) -> datetime:
+    """Return the instant of an unknown delivery's attempt, rather too early than too late."""
+    from digest.ledger.store import COMMIT_LEASE  # brings SQLAlchemy, which `due` does without
+
+    if row.lease_until is not None:  # its process ended in the middle
+        return row.lease_until - COMMIT_LEASE
+    return row.changed_at - _LONGEST_ATTEMPT
+
+
+def _doubt(job: _Job, key: str, since: datetime) -> None:
+    """Plan the looks to come; an old doubt is worth one look in each call."""
+    now = job.clock()
+    coming = tuple(since + after for after in _LOOKS if since + after > now)
+    job.doubts[key] = _Doubt(since, coming if len(coming) == len(_LOOKS) else (now, *coming))
+
+
+def _doubtful(job: _Job) -> dict[Delivery, datetime]:
+    return {
+        row: job.doubts[row.key].looks[0]
+        for row in job.deliveries()
+        if row.state is State.UNKNOWN and row.key in job.doubts and job.doubts[row.key].looks
+    }
+
+
+def _look(job: _Job, rows: Sequence[Delivery]) -> None:
+    for row in rows:
+        doubt = job.doubts[row.key]
+        job.doubts[row.key] = replace(doubt, looks=doubt.looks[1:])
+        envelope = Envelope(row.key, row.recipient, job.ledger.message(row))
+        with job.channels[row.channel].session() as session:
+            if not isinstance(session, Reconciles):
+                continue
+            try:
+                receipt = session.find(envelope, since=doubt.since)
+            except DeliveryError as error:
+                job.remarks[row.key] = f"could not look it up: {error}"
+                if error.permanent:
+                    job.doubts[row.key] = replace(doubt, looks=())
+                continue
+            job.remarks.pop(row.key, None)
+            if receipt is not None:
+                _record(job, Claim(row.key, row.generation), State.SENT, receipt)
+                _complete(job, session, envelope, receipt)
+
+
+def _complete(job: _Job, session: Session, envelope: Envelope, receipt: str) -> None:
+    """Let a channel add what never decides about the delivery; it is written down as sent already."""
+    if isinstance(session, Completes):
+        warning = session.complete(envelope, receipt)
+        if warning is not None:
+            job.remarks[envelope.key] = warning
 
 
 # -------------------------------------------------------------------------------------- one delivery
@@ -430,12 +518,15 @@ def _attempt(job: _Job, session: Session, row: Delivery) -> None:
         return  # another process has it
     job.hook("claimed")
     gate = _Gate(job, claim, job.monotonic() + _HARD_LIMIT)
-    next_at = job.clock() + back_off(row.attempts + 1)
+    began = job.clock()
+    next_at = began + back_off(row.attempts + 1)
     try:
-        content = job.ledger.message(row)
-        words = session.deliver(Envelope(row.key, row.recipient, content), commit=gate)
+        envelope = Envelope(row.key, row.recipient, job.ledger.message(row))
+        words = session.deliver(envelope, commit=gate)
     except OutcomeUnknownError as error:
         _record(job, claim, State.UNKNOWN, str(error))
+        if isinstance(session, Reconciles):
+            _doubt(job, row.key, began)
     except DeliveryError as error:
         if gate.fenced_off:
             return  # it is no longer ours to write about
@@ -452,13 +543,18 @@ def _attempt(job: _Job, session: Session, row: Delivery) -> None:
         job.hook("replied")
         _record(job, claim, State.SENT, words)
         job.hook("recorded")
+        _complete(job, session, envelope, words)
 
 
 def _record_failure(
     job: _Job, row: Delivery, claim: Claim, error: DeliveryError, next_at: datetime
 ) -> None:
+    later = False
+    if error.retry_after is not None:
+        next_at = job.clock() + timedelta(seconds=max(error.retry_after, 1))
+        later = error.retry_after > _LONGEST_WAIT
     if error.concerns_all:
-        job.paused[row.channel] = _NEVER if error.permanent else next_at
+        job.paused[row.channel] = _NEVER if error.permanent or later else next_at
         _record(job, claim, State.PENDING, str(error), None if error.permanent else next_at)
     elif error.permanent:
         _record(job, claim, State.REFUSED, str(error))
@@ -508,7 +604,9 @@ def _close(
     if not any(row.state in (*WAITING, *AT_WORK) for row in rows):
         job.ledger.mark_run(job.digest_id, job.business_date, RunState.DONE)
     zone = edition.scorecard.period.timezone
-    outcomes = tuple(_outcome(row, before.get(row.key), zone) for row in rows)
+    outcomes = tuple(
+        _outcome(row, before.get(row.key), zone, job.remarks.get(row.key, "")) for row in rows
+    )
     return SendResult(_exit_code(outcomes), outcomes, edition)
 
 
@@ -519,13 +617,10 @@ def _exit_code(outcomes: Sequence[Outcome]) -> int:
     return DeliveryError.exit_code if states & set(_FAILED) else 0
 
 
-def _outcome(row: Delivery, before: Delivery | None, zone: str) -> Outcome:
-    return Outcome(
-        row.channel,
-        row.recipient,
-        row.state,
-        f"{row.channel} {masked(row.recipient)}: {_words(row, before, ZoneInfo(zone))}",
-    )
+def _outcome(row: Delivery, before: Delivery | None, zone: str, remark: str = "") -> Outcome:
+    words = _words(row, before, ZoneInfo(zone)) + (f"; {remark}" if remark else "")
+    text = f"{row.channel} {masked(row.recipient)}: {words}"
+    return Outcome(row.channel, row.recipient, row.state, text)
 
 
 def _words(row: Delivery, before: Delivery | None, zone: ZoneInfo) -> str:

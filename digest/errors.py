@@ -73,6 +73,7 @@ class DeliveryError(DigestError):
         permanent: the same message will be refused again; do not retry.
         concerns_all: no other recipient of this channel can be served now either (connection, login).
         reply: what the other side said, without control characters.
+        retry_after: seconds that the other side asks to wait, None when it names none.
     """
 
     exit_code = 4
@@ -85,11 +86,13 @@ class DeliveryError(DigestError):
         permanent: bool,
         concerns_all: bool = False,
         reply: str = "",
+        retry_after: float | None = None,
     ) -> None:
         super().__init__(f"{channel}: {what}")
         self.permanent = permanent
         self.concerns_all = concerns_all
         self.reply = reply
+        self.retry_after = retry_after
 
 
 class OutcomeUnknownError(DeliveryError):

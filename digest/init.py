@@ -113,6 +113,14 @@ class Relay:
 
 
 @dataclass(frozen=True)
+class SlackChannel:
+    """A Slack channel and where its app's bot token is kept."""
+
+    channel: str
+    token: SecretPlace
+
+
+@dataclass(frozen=True)
 class Answers:
     """Everything `digest init` asks."""
 
@@ -127,6 +135,7 @@ class Answers:
     source: Database | LeadList | Org
     relay: Relay
     recipients: tuple[str, ...]
+    slack: SlackChannel | None = None
 
 
 def ask_and_write(folder: Path, *, ask: Ask, today: date) -> tuple[Path, ...]:
@@ -206,6 +215,7 @@ def asked(ask: Ask) -> Answers:
         recipients=_until_valid(
             ask, "Who gets it: mail addresses, separated by commas", "", _recipients
         ),
+        slack=_slack(ask),
     )
 
 
@@ -285,6 +295,15 @@ def _relay(ask: Ask) -> Relay:
     username = _until_valid(ask, "User name at the relay, empty for none", "", _maybe)
     password = _secret(ask, "the relay's password", "DIGEST_SMTP_PASSWORD") if username else None
     return Relay(host, sender, username, password)
+
+
+def _slack(ask: Ask) -> SlackChannel | None:
+    channel = _until_valid(
+        ask, "Slack channel, its id such as C0123456789, empty for none", "", _slack_channel
+    )
+    if not channel:
+        return None
+    return SlackChannel(channel, _secret(ask, "the app's bot token", "DIGEST_SLACK_TOKEN"))
 
 
 def _secret(ask: Ask, what: str, variable: str) -> SecretPlace:
@@ -447,6 +466,14 @@ def _recipients(answer: str) -> tuple[str, ...]:
     return addresses
 
 
+def _slack_channel(answer: str) -> str:
+    from digest.channels.slack import Slack
+
+    if answer:
+        Slack(token=Secret("xoxb-"), channel=answer)
+    return answer
+
+
 def _place(answer: str) -> SecretPlace:
     kind, colon, place = answer.partition(":")
     if colon and kind in {"env", "file", "keyring"} and place.strip():
@@ -478,6 +505,7 @@ def _config(answers: Answers) -> str:
         *(_segment(name) for name in answers.segments),
         _source(answers),
         _channel(answers),
+        *([_slack_block(answers.slack)] if answers.slack else []),
     )
     return "\n".join(blocks)
 
@@ -642,4 +670,16 @@ sender = {quoted(relay.sender)}
 # One mail each; or {{ address = "...", language = "de-CH", segments = ["..."] }}.
 recipients = [
 {recipients}]
+"""
+
+
+def _slack_block(slack: SlackChannel) -> str:
+    return f"""\
+[channels.slack]
+# A bot token (xoxb-...) with the scopes chat:write, channels:history and channels:read.
+token = {slack.token.toml()}
+# Invite the app to this channel.
+channel = {quoted(slack.channel)}
+# The chart as a reply to each message; needs the scopes files:write and files:read.
+# chart = "thread"
 """

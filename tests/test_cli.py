@@ -137,7 +137,7 @@ def test_render_writes_the_files_of_an_edition(terminal: Terminal, tmp_path: Pat
     assert done.exit_code == 0
     names = [
         *("digest.eml", "digest.html", "digest.txt"),
-        *("scorecard.json", "waterfall.png", "waterfall.svg"),
+        *("scorecard.json", "slack.json", "waterfall.png", "waterfall.svg"),
     ]
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == names
     assert 'src="waterfall.png"' in (tmp_path / "out/digest.html").read_text()

@@ -40,7 +40,10 @@ ANSWERS: Mapping[str, str] = {
     "User name": "digest",
     "Where the relay's password": "file:smtp.txt",
     "Who gets it": "ana@company.example, bo@company.example",
+    "Slack channel": "C0123456789",
+    "Where the app's bot token": "SLACK_TOKEN",
 }
+ENVIRONMENT = {"DB_PASSWORD": "planted", "SLACK_TOKEN": "xoxb-planted"}
 
 
 class Person:
@@ -65,7 +68,7 @@ def test_what_it_writes_loads_without_a_mistake(tmp_path: Path) -> None:
     assert written == (folder / "digest.toml", folder / "sla.xlsx")
     (folder / "smtp.txt").write_text("planted\n")
     (folder / "smtp.txt").chmod(0o600)
-    settings = load(folder / "digest.toml", environment={"DB_PASSWORD": "planted"})
+    settings = load(folder / "digest.toml", environment=ENVIRONMENT)
     assert settings.warnings == ()
     assert settings.id == "leads-zuerich"
     assert settings.title == "Leads Zürich"
@@ -81,6 +84,11 @@ def test_what_it_writes_loads_without_a_mistake(tmp_path: Path) -> None:
         "ana@company.example",
         "bo@company.example",
     ]
+    assert settings.channels["slack"] == replace(
+        settings.channels["slack"],
+        token=Secret("xoxb-planted"),
+        channel="C0123456789",  # type: ignore[type-var] # a dataclass
+    )
 
 
 def test_a_list_of_leads_and_a_relay_on_this_machine_need_no_secret(tmp_path: Path) -> None:
@@ -96,6 +104,7 @@ def test_a_list_of_leads_and_a_relay_on_this_machine_need_no_secret(tmp_path: Pa
     ask_and_write(tmp_path, ask=person, today=TODAY)
 
     settings = load(tmp_path / "digest.toml", environment={})
+    assert list(settings.channels) == ["smtp"]
     assert isinstance(settings.connector, Spreadsheet)
     assert settings.timezone == "Europe/Amsterdam"
     assert not any("password" in question for question in person.asked if "URL" not in question)
@@ -221,6 +230,7 @@ def test_it_overwrites_nothing_and_asks_nothing_then(tmp_path: Path, name: str) 
         ("Language", "german", "de", "allowed: en, de, de-CH, fr, it"),
         ("Country", "Schweiz", "CH", "country: found 'SCHWEIZ'"),
         ("Canton", "", "ZH", "subdivision: missing for CH"),
+        ("Slack channel", "#marketing", "C0123456789", "channel: found '#marketing'"),
         ("Canton", "Zuerich", "ZH", "subdivision: found 'Zuerich' for CH"),
         ("Time zone", "Zurich", "Europe/Zurich", "did you mean 'Europe/Zurich'"),
         ("Names of the regions", " , ", "DACH", "At least one name is needed"),

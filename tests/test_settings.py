@@ -328,6 +328,62 @@ def test_a_channel_may_have_another_name_than_its_type() -> None:
     assert list(settings.channels) == ["smtp", "archive"]
 
 
+CHAT = {
+    **ENVIRONMENT,
+    "SLACK": "xoxb-planted-1f7c",
+    "HOOK": "https://hooks.slack.com.evil.example/services/planted-1f7c",
+}
+
+
+def test_a_chat_channel_reads_in_its_own_language_with_its_segments_first() -> None:
+    table = """
+[channels.team]
+type = "slack"
+token = { env = "SLACK" }
+channel = "C0123456789"
+language = "fr"
+segments = ["Benelux"]
+"""
+    settings = read(VALID + table, CHAT)
+
+    assert settings.channels["team"].recipients == (Recipient("C0123456789", "fr", ("Benelux",)),)
+
+
+def test_the_mistakes_of_chat_channels_come_together_and_show_no_secret() -> None:
+    tables = """
+[channels.slack]
+token = { env = "SLACK" }
+channel = "#marketing"
+language = "es"
+segments = ["Benelu"]
+base_url = "https://evil.example/"
+
+[channels.hook]
+type = "slack"
+webhook = { env = "HOOK" }
+
+[channels.off]
+type = "slack"
+token = { env = "NOT_SET" }
+channel = "C0123456789"
+
+[channels.plain]
+type = "teams"
+webhook = "https://planted-1f7c.example/"
+"""
+    found = mistakes_in(VALID + tables, CHAT)
+
+    said = "\n".join(found)
+    assert "channels.slack.language: no language 'es'" in said
+    assert "channels.slack.segments[1]: no segment 'Benelu'; did you mean 'Benelux'?" in said
+    assert "channels.slack.base_url: no setting 'base_url'" in said
+    assert "channels.hook.webhook: is no address of https://hooks.slack.com/services/" in said
+    assert "channels.off.token.env: the environment variable 'NOT_SET' is not set" in said
+    assert "channels.plain.webhook: the secret itself stands in the file" in said
+    assert "planted" not in said
+    assert len(found) == 6
+
+
 # --------------------------------------------------------------------------------- what is not valid
 
 

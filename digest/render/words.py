@@ -619,7 +619,7 @@ def _catch_up(locale: Locale, todo: Action, _: Edition) -> str:
 
 def _last_day(locale: Locale, todo: Action, _: Edition) -> str:
     return locale.ngettext(
-        "bring the last lead today, the last workday.",
+        "bring the last %(n)s lead today, the last workday.",
         "bring the last %(n)s leads today, the last workday.",
         _whole(todo.number),
     )

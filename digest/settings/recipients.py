@@ -57,7 +57,7 @@ def check_recipients(
             kept.append(entry)
             continue
         address = entry["address"].strip()
-        _check_entry(entry, (*at, number), mistakes, segments)
+        check_wishes(entry, (*at, number), mistakes, segments)
         if mail and not _is_deliverable(address, (*at, number), mistakes):
             continue
         key = _spelling(address) if mail else address
@@ -78,9 +78,10 @@ def _is_deliverable(address: str, at: Path, mistakes: Mistakes) -> bool:
     return True
 
 
-def _check_entry(
+def check_wishes(
     entry: Mapping[str, object], at: Path, mistakes: Mistakes, segments: Sequence[str] | None
 ) -> None:
+    """Note a language or segments that do not exist in the table of a recipient."""
     language = entry.get("language")
     if isinstance(language, str) and language not in LANGUAGES:
         mistakes.add((*at, "language"), unknown(language, LANGUAGES, "language"))

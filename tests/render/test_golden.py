@@ -8,14 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from digest.render import render, scorecard_json
+from digest.model import Recipient
+from digest.render import PACKERS, render, scorecard_json
 from digest.render.locales import languages
 from tests.render.editions import SCENARIOS
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 # German is held in its Swiss form: the one the product is made for.
 LOCALES = tuple({"de": "de-CH"}.get(language, language) for language in languages())
-PARTS = ("subject", "html", "txt", "json")
+PARTS = ("subject", "html", "txt", "json", "slack")
 UPDATE = "python -m pytest tests/render/test_golden.py --golden-update"
 
 
@@ -24,11 +25,14 @@ def rendered(scenario: str, locale: str) -> dict[str, str]:
     message = render(edition, language=locale)
     assert len(message.images) == 1
     scorecard = scorecard_json(edition, locale)
+    nobody = Recipient("C0123456789")
+    slack = PACKERS["slack"](message, recipient=nobody, key="golden", sent_at=edition.as_of)
     return {
         "subject": f"{message.subject}\n{message.preheader}\n",
         "html": message.html.replace("><", ">\n<") + "\n",
         "txt": message.text,
         "json": json.dumps(scorecard, ensure_ascii=False, indent=1) + "\n",
+        "slack": json.dumps(json.loads(slack), ensure_ascii=False, indent=1) + "\n",
     }
 
 
