@@ -8,8 +8,8 @@ import math
 import re
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -85,6 +85,7 @@ CASES = {
     "503": Case(Fault(503), PASSING),
     "504": Case(Fault(504), PASSING),
     "521": Case(Fault(521), PASSING),
+    "522": Case(Fault(522), PASSING),
     "523": Case(Fault(523), PASSING),
     "524": Case(Fault(524), PASSING),
     "redirect": Case(Fault(302, headers={"Location": "http://127.0.0.1:9/"}), PASSING),
@@ -94,8 +95,8 @@ CASES = {
     "HTML with 200": Case(Fault(200, HTML), PASSING, words="no JSON"),
     "a list with 200": Case(Fault(200, "[1]"), PASSING, words="no JSON object"),
     "deep JSON": Case(Fault(200, "[" * 100_000), PASSING, words="no JSON"),
-    "401": Case(json_fault(401, {"category": "INVALID_AUTHENTICATION"}), (), reason=Reason.AUTH, words="key"),
-    "530": Case(Fault(530), (), reason=Reason.AUTH, words="refused"),
+    "401": Case(json_fault(401, {"category": "INVALID_AUTHENTICATION"}), (), reason=Reason.AUTH),
+    "530": Case(Fault(530), (), reason=Reason.AUTH, words="refused as malformed.*key"),
     "403 scopes": Case(json_fault(403, MISSING), (), reason=Reason.AUTH, words="crm.objects.contacts.read"),
     "403": Case(Fault(403, HTML), (), reason=Reason.AUTH, words="read scopes"),
     "400": Case(json_fault(400, INVALID), (), error=ConfigError, reason=None, words=r"'x' \*\*\* bad"),
@@ -151,6 +152,28 @@ def test_a_failure_that_passes_costs_a_repeat_and_no_lead(name: str, page: int) 
         counts = here.count()
         assert (counts.total, counts.reconciled) == (600, True)
         assert counts.origin.calls == len(here.portal.asked) == 1 + 3 + 1
+
+
+@pytest.mark.parametrize(
+    ("now", "zone", "midnight"),
+    [
+        ("2026-10-31T22:30:00+00:00", "Europe/Zurich", "2026-11-01 00:00"),
+        ("2026-10-31T23:30:00+00:00", "Europe/Zurich", "2026-11-02 00:00"),
+        ("2026-11-01T03:00:00+00:00", "America/Los_Angeles", "2026-11-01 00:00"),
+    ],
+)
+def test_a_used_up_day_ends_at_the_local_midnight_and_not_at_that_of_utc(
+    now: str, zone: str, midnight: str
+) -> None:
+    moment = datetime.fromisoformat(now)
+    portal = portal_of(1)
+    portal.today = moment
+    with scene(portal) as here:
+        portal.faults.extend([None, json_fault(429, DAILY)])
+        with pytest.raises(ConnectorError, match=f"\\({midnight} if that is {zone}\\)"):
+            here.hubspot().count_leads(
+                period=replace(OCTOBER, timezone=zone), segments=SEGMENTS, now=moment
+            )
 
 
 def test_a_portal_that_does_not_answer_is_asked_again() -> None:
@@ -286,6 +309,7 @@ def test_a_refused_token_and_a_missing_scope_say_what_to_do() -> None:
     with scene(portal_of(1)) as here:
         error = held(here, token=Secret("pat-other"))
         assert "service key" in str(error)
+        assert "refused, or it has expired" in str(error)
         assert "pat-other" not in str(error)
         here.portal.scopes.clear()
         assert "crm.objects.contacts.read" in str(held(here))

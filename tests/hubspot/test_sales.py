@@ -11,11 +11,20 @@ import pytest
 
 from digest.conditions import Exclusion, Filter
 from digest.connectors.hubspot import Deals, FollowUpProperties, Hubspot
+from digest.connectors.hubspot.credentials import OAuth
 from digest.errors import ConfigError, ConnectorError
 from digest.model import DealStatistics, FollowUpRow, Period, Secret, SegmentDeals
 from digest.settings.adapters import build
 from digest.settings.mistakes import Mistakes
-from tests.fakes.hubspot import TOKEN, Definition, Portal, populate
+from tests.fakes.hubspot import (
+    CLIENT_ID,
+    CLIENT_SECRET,
+    REFRESH_TOKEN,
+    TOKEN,
+    Definition,
+    Portal,
+    populate,
+)
 from tests.hubspot.scene import (
     CUS,
     MQL,
@@ -30,6 +39,7 @@ from tests.hubspot.scene import (
     scene,
 )
 
+APP = OAuth(CLIENT_ID, Secret(CLIENT_SECRET), Secret(REFRESH_TOKEN))
 HALF_YEAR = Period(date(2026, 4, 1), date(2026, 10, 1))
 
 
@@ -251,6 +261,66 @@ def test_the_check_warns_of_what_will_differ() -> None:
         assert any("may not read the account" in text for _, text in checked(here))
 
 
+@pytest.mark.parametrize(
+    ("version", "now", "words"),
+    [
+        ("2026-09", "2027-08-31", ""),
+        ("2026-09", "2027-09-01", "2026-09 ends in March 2028"),
+        ("2026-09", "2028-03-01", "2026-09 ended in March 2028"),
+        ("2026-03", "2026-11-02", ""),
+        ("2026-03", "2027-03-01", "2026-03 ends in September 2027"),
+        ("v3", "2026-11-02", "v3 ends in September 2027"),
+        ("v3", "2027-09-01", "v3 ended in September 2027"),
+    ],
+)
+def test_the_check_warns_of_the_end_of_a_version_half_a_year_ahead(
+    version: str, now: str, words: str
+) -> None:
+    moment = datetime.fromisoformat(now).replace(tzinfo=UTC)
+    with scene(Portal(today=moment)) as here:
+        connector = here.hubspot(api_version=version)
+        found = connector.check(period=OCTOBER, segments=SEGMENTS, now=moment)
+    warned = [finding.text for finding in found if finding.level == "warning"]
+    assert len(warned) == bool(words)
+    assert all(text.startswith(words) for text in warned)
+
+
+def test_the_check_warns_of_an_app_that_may_write_and_says_that_a_key_keeps_its_scopes_to_itself() -> (
+    None
+):
+    reads = ["oauth", "crm.objects.contacts.read"]
+    with scene() as here:
+        assert "HubSpot does not tell the scopes of a key" in scopes_of(here)[1]
+        for granted, level, words in (
+            (reads, "ok", "can only read: oauth, crm.objects.contacts.read"),
+            (
+                [*reads, "crm.objects.contacts.write", "contacts"],
+                "warning",
+                "contacts.write, contacts;",
+            ),
+            (None, "ok", "did not tell the app's scopes"),
+        ):
+            here.portal.granted = granted
+            here.wire.accesses.clear()
+            found = scopes_of(here, oauth=APP)
+            assert found[0] == level
+            assert words in found[1]
+
+
+def scopes_of(here: Scene, **settings: Any) -> tuple[str, str]:  # noqa: ANN401 - settings
+    (found,) = [entry for entry in checked(here, **settings) if entry[1].startswith("scopes: ")]
+    return found
+
+
+def test_the_check_says_that_values_of_free_text_cannot_be_compared_beforehand() -> None:
+    portal = Portal()
+    portal.define("contacts", Definition("region", "string"))
+    with scene(portal) as here:
+        warned = [text for level, text in checked(here) if level == "warning"]
+    assert len(warned) == 1
+    assert "property 'region': is free text" in warned[0]
+
+
 def hide_status(portal: Portal) -> None:
     del portal.definitions["contacts"]["hs_lead_status"]
 
@@ -268,7 +338,7 @@ def fill(portal: Portal) -> None:
         (lambda p: p.scopes.discard("crm.objects.deals.read"), {"deals": Deals()}, "crm.objects.deals.read"),
         (hide_status, {"follow_up_properties": FOLLOW_UP}, "hides it"),
         (fill, {"max_calls": 1}, "more than max_calls = 1"),
-        (lambda _: None, {"api_version": "2030-01"}, "no longer offers API version '2030-01'"),
+        (lambda _: None, {"api_version": "2030-03"}, "no longer offers API version '2030-03'"),
     ],
 )  # fmt: skip
 def test_the_check_says_what_to_mend_and_never_raises(
@@ -299,6 +369,7 @@ def test_the_check_says_what_to_mend_and_never_raises(
         ({"filters": (Filter("FirstName", "=", "x"),)}, "filters: 'FirstName' is personal data"),
         ({"exclusions": (Exclusion("a", (Filter("phone", "is null"),)),)}, "exclusions: 'phone'"),
         ({"api_version": "v2"}, "api_version: found 'v2'"),
+        ({"api_version": "2026-13"}, "they come in March and September"),
         ({"max_calls": 0}, "max_calls: found 0"),
         ({"max_seconds": 1}, "max_seconds: found 1"),
         (

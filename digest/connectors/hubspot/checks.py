@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import TYPE_CHECKING
 
 from digest.connectors.hubspot.by_day import Counting
@@ -19,12 +19,14 @@ from digest.connectors.hubspot.searching import (
 )
 from digest.connectors.hubspot.transport import SEARCHES_PER_SECOND, WARN_SKEW, Errand
 from digest.errors import ConfigError, ConnectorError, DigestError, Reason
-from digest.model import Finding, Period, Segment, SegmentMap, normalise
+from digest.model import Finding, Period, Segment, SegmentMap, add_months, normalise
 
 if TYPE_CHECKING:
     from digest.connectors.hubspot import Deals, Hubspot
 
 _MANY = 10
+_V3_ENDS = date(2027, 9, 1)
+_SUPPORTED_MONTHS, _WARN_MONTHS = 18, 6
 
 
 def check(
@@ -59,6 +61,7 @@ class _Check:
             "ok", "HubSpot", f"the token is accepted, API version {self.settings.api_version}"
         )
         yield from self._version()
+        yield from self._scopes()
         yield from self._properties(schema)
         yield from self._values(schema, segment_map)
         yield from self._attempt("account", self._account)
@@ -78,9 +81,33 @@ class _Check:
             yield Finding("error", subject, f"{NAME}: {error}")
 
     def _version(self) -> Iterator[Finding]:
-        if self.settings.api_version == "v3":
-            text = "v3 ends in September 2027; remove api_version to use the current one"
+        version = self.settings.api_version
+        ends = _end_of(version)
+        today = self.errand.now.date()
+        if version == "v3" or ends <= add_months(today, _WARN_MONTHS):
+            verb = "ended" if ends <= today else "ends"
+            text = (
+                f"{version} {verb} in {ends:%B %Y}: HubSpot supports it no longer then; remove api_version "
+                "to use the newest that this release knows, or install a newer release"
+            )
             yield Finding("warning", "API version", text)
+
+    def _scopes(self) -> Iterator[Finding]:
+        scopes = self.settings.session().scopes
+        if scopes is None:
+            text = "HubSpot does not tell the scopes of a key: see for yourself that it has read scopes only"
+            yield Finding("ok", "scopes", text)
+        elif not scopes:
+            text = "HubSpot did not tell the app's scopes: see for yourself that it only reads"
+            yield Finding("ok", "scopes", text)
+        elif more := [scope[:80] for scope in scopes if not _only_reads(scope)]:
+            text = (
+                f"the app may do more than read: {', '.join(more)}; the digest needs no such scope, take "
+                "it from the app"
+            )
+            yield Finding("warning", "scopes", text)
+        else:
+            yield Finding("ok", "scopes", f"the app can only read: {', '.join(scopes)}")
 
     def _properties(self, schema: Schema) -> Iterator[Finding]:
         for stage in schema.stages:
@@ -97,6 +124,12 @@ class _Check:
     def _values(self, schema: Schema, segments: SegmentMap) -> Iterator[Finding]:
         subject = f"property {schema.segment.name!r}"
         options = [value for _, value in schema.segment.options]
+        if schema.segment.type == "string":
+            text = (
+                "is free text, so its values cannot be compared with the segments beforehand; those of no "
+                "segment are listed with the count"
+            )
+            yield Finding("warning", subject, text)
         if schema.segment.type != "enumeration":
             return
         loose = [value for value in options if segments.segment_of(value) is None]
@@ -185,6 +218,18 @@ class _Check:
             yield Finding("warning", "clock", text)
         text = f"this check made {self.errand.calls} calls"
         yield Finding("ok", "HubSpot", text)
+
+
+def _end_of(version: str) -> date:
+    """Return the first day without support: a dated version has 18 months, counted from its name."""
+    if version == "v3":
+        return _V3_ENDS
+    return add_months(date.fromisoformat(f"{version}-01"), _SUPPORTED_MONTHS)
+
+
+def _only_reads(scope: str) -> bool:
+    """Tell whether a scope can change nothing; "oauth" is what every app has."""
+    return scope == "oauth" or scope.endswith(".read")
 
 
 def _errors(subject: str, error: DigestError) -> Iterator[Finding]:
