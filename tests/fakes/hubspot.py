@@ -1,6 +1,7 @@
 """A stateful HubSpot on loopback: search, definitions, account and access tokens, with limits and faults.
 
-By hand: `python -m tests.fakes.hubspot --port 8808 --contacts 20000`.
+By hand: `python -m tests.fakes.hubspot --port 8808 --contacts 20000`, and in another terminal a real config
+against it: `HUBSPOT_TOKEN=pat-planted-7f3a9c python -m tests.hubspot.by_hand 8808 check digest.toml`.
 """
 
 from __future__ import annotations
@@ -687,15 +688,45 @@ def populate(
     portal.add_all("contacts", rows)
 
 
+def populate_sales(portal: Portal, *, seed: int = 1) -> None:
+    """Give the contacts of `populate` a follow-up, and a closed deal to every third customer."""
+    luck = random.Random(seed)  # noqa: S311 - the same portal each time
+    deals: list[Properties] = []
+    for record in portal.records["contacts"].values():
+        row = record.properties
+        entered = row.get("hs_v2_date_entered_marketingqualifiedlead")
+        if entered and luck.random() < 0.8:
+            call = datetime.fromisoformat(entered) + timedelta(hours=luck.expovariate(1 / 9))
+            row["hs_first_outreach_date"] = moment_text(call)
+            row["num_contacted_notes"] = str(luck.randint(1, 7))
+        won = row.get("hs_v2_date_entered_customer")
+        if won and luck.random() < 0.3:
+            amount = str(luck.randint(5, 400) * 100)
+            deals.append(
+                {
+                    "dealname": "Planted deal",
+                    "closedate": won,
+                    "hs_is_closed": "true",
+                    "hs_is_closed_won": str(luck.random() < 0.4).lower(),
+                    "amount": amount,
+                    "amount_in_home_currency": amount,
+                    "region": row["region"],
+                }
+            )
+    portal.add_all("deals", deals)
+
+
 def main(arguments: Sequence[str]) -> None:
     """Serve until interrupted."""
+    today = datetime.now(UTC).date()  # noqa: TID251 - an entry point
     parser = argparse.ArgumentParser(prog="python -m tests.fakes.hubspot")
     parser.add_argument("--port", type=int, default=8808)
     parser.add_argument("--contacts", type=int, default=2000)
-    parser.add_argument("--month", type=date.fromisoformat, default=date(2026, 6, 1))
+    parser.add_argument("--month", type=date.fromisoformat, default=today.replace(day=1))
     options = parser.parse_args(arguments)
     portal = Portal(per_second=5)
     populate(portal, options.contacts, month=options.month)
+    populate_sales(portal)
     with serving(portal, options.port):
         sys.stdout.write(f"HubSpot on http://127.0.0.1:{portal.port}, token {TOKEN}\n")
         sys.stdout.flush()

@@ -199,7 +199,8 @@ def test_an_answer_cut_at_any_byte_is_repeated_or_held_and_never_counted() -> No
         connector = here.hubspot()
         for cut in range(whole):
             here.portal.faults = deque([None, Fault(cut=cut, promise=cut % 2 == 0)])
-            counts = connector.count_leads(period=OCTOBER, segments=SEGMENTS, now=NOW)
+            later = NOW + timedelta(milliseconds=cut)  # a run of its own
+            counts = connector.count_leads(period=OCTOBER, segments=SEGMENTS, now=later)
             assert (counts.total, counts.origin.calls) == (2, 3), cut
         for cut in range(0, whole, 16):
             here.portal.faults = deque([None, *[Fault(cut=cut, promise=False)] * 4])

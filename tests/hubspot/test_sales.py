@@ -12,7 +12,7 @@ import pytest
 from digest.conditions import Exclusion, Filter
 from digest.connectors.hubspot import Deals, FollowUpProperties, Hubspot
 from digest.connectors.hubspot.credentials import OAuth
-from digest.errors import ConfigError, ConnectorError
+from digest.errors import ConfigError, ConnectorError, Reason
 from digest.model import DealStatistics, FollowUpRow, Period, Secret, SegmentDeals
 from digest.settings.adapters import build
 from digest.settings.mistakes import Mistakes
@@ -205,6 +205,21 @@ def test_follow_up_after_a_count_costs_no_call_and_leaves_the_month_as_it_is() -
     ]
 
 
+def test_follow_up_as_of_an_earlier_day_is_no_wrong_clock() -> None:
+    portal = Portal()
+    portal.add(
+        region="DACH", hs_first_outreach_date=at("2026-10-20T10:00"), **on(MQL, "2026-10-05T10:00")
+    )
+    with scene(portal) as here:
+        connector = here.hubspot(follow_up_properties=FOLLOW_UP)
+        week_ago = NOW - timedelta(days=15)
+        (row,) = connector.follow_up(period=OCTOBER, segments=SEGMENTS, now=week_ago)
+        assert row.first_response is None
+        portal.today = NOW - timedelta(minutes=11)
+        with pytest.raises(ConnectorError, match="differ by 11 minutes"):
+            connector.count_leads(period=OCTOBER, segments=SEGMENTS, now=NOW)
+
+
 def test_a_hidden_property_makes_follow_up_unavailable_and_not_the_count() -> None:
     portal = Portal()
     del portal.definitions["contacts"]["hs_first_outreach_date"]
@@ -227,7 +242,7 @@ def checked(here: Scene, **settings: Any) -> list[tuple[str, str]]:  # noqa: ANN
     return [(finding.level, f"{finding.subject}: {finding.text}") for finding in found]
 
 
-def test_the_check_names_the_calls_that_a_run_then_makes() -> None:
+def test_the_check_names_the_searches_that_a_count_then_makes() -> None:
     portal = Portal()
     populate(portal, 700, month=date(2026, 10, 1), share=0.9)
     everything = {"deals": Deals("region"), "follow_up_properties": FOLLOW_UP}
@@ -235,10 +250,67 @@ def test_the_check_names_the_calls_that_a_run_then_makes() -> None:
         for settings in ({}, everything, {"stages": ("Marketingqualifiedlead",)}):
             found = checked(here, **settings)
             assert {level for level, _ in found} == {"ok"}
-            (cost,) = [text for _, text in found if text.startswith("cost of a run")]
+            (cost,) = [text for _, text in found if text.startswith("cost of the count")]
             portal.asked.clear()
             here.count(**settings)
-            assert f": {len(portal.asked)} calls ({len(portal.searches)} search" in cost
+            assert f": {len(portal.searches)} searches of " in cost
+
+
+@pytest.mark.parametrize("contacts", [0, 150, 3000])
+@pytest.mark.parametrize(
+    ("settings", "oauth"),
+    [
+        ({}, False),
+        ({"deals": Deals("region"), "customer_stage": CUS}, False),
+        ({"deals": Deals(), "follow_up_properties": FOLLOW_UP}, True),
+        ({"stages": ("Marketingqualifiedlead",)}, False),
+    ],
+)
+def test_the_calls_of_a_run_are_known_beforehand(
+    settings: dict[str, Any], contacts: int, *, oauth: bool
+) -> None:
+    portal = Portal()
+    populate(portal, contacts, month=date(2026, 10, 1), share=0.3)
+    for number in range(contacts // 5):
+        deal(portal, f"2026-0{4 + number % 6}-15T10:00", amount="5")
+    if oauth:
+        settings = settings | {"oauth": APP}
+    with scene(portal) as here:
+        window = HALF_YEAR if "deals" in settings else None
+        calls, more = here.hubspot(**settings).cost(
+            counted=(OCTOBER, HALF_YEAR), deals=window, segments=SEGMENTS, now=NOW
+        )
+        portal.asked.clear()
+        here.wire.accesses.clear()
+        connector = here.hubspot(**settings)
+        made = [
+            connector.count_leads(period=period, segments=SEGMENTS, now=NOW).origin.calls
+            for period in (OCTOBER, HALF_YEAR)
+        ]
+        assert sum(made) == calls == len(portal.asked)
+        if window is not None:
+            found = connector.deal_statistics(window=window, segments=SEGMENTS, now=NOW)
+            assert found.origin.calls == more == len(portal.asked) - calls
+        else:
+            assert more == 0
+
+
+def test_a_run_that_its_limits_cannot_hold_is_said_so_before_the_first_morning() -> None:
+    portal = Portal()
+    fill(portal)
+    portal.add_all("contacts", [on(MQL, "2026-05-05T10:00")] * 4200, 10_000)
+    with scene(portal) as here:
+        enough = here.hubspot(max_calls=21)
+        assert enough.cost(counted=(HALF_YEAR,), deals=None, segments=SEGMENTS, now=NOW)[0] == 22
+        limits: tuple[tuple[dict[str, Any], str], ...] = (
+            ({"max_calls": 20}, "4,200 records need 21 searches, max_calls allows 20"),
+            ({"max_seconds": 5}, "21 searches need about 5 s, max_seconds allows 5"),
+        )
+        for limit, words in limits:
+            connector = here.hubspot(**limit)
+            with pytest.raises(ConnectorError, match=words) as caught:
+                connector.cost(counted=(HALF_YEAR,), deals=None, segments=SEGMENTS, now=NOW)
+            assert caught.value.reason is Reason.OVERFLOW
 
 
 def test_the_check_warns_of_what_will_differ() -> None:
@@ -337,7 +409,7 @@ def fill(portal: Portal) -> None:
         (lambda p: p.scopes.clear(), {}, "crm.objects.contacts.read"),
         (lambda p: p.scopes.discard("crm.objects.deals.read"), {"deals": Deals()}, "crm.objects.deals.read"),
         (hide_status, {"follow_up_properties": FOLLOW_UP}, "hides it"),
-        (fill, {"max_calls": 1}, "more than max_calls = 1"),
+        (fill, {"max_calls": 1}, "201 records need 2 searches, max_calls allows 1"),
         (lambda _: None, {"api_version": "2030-03"}, "no longer offers API version '2030-03'"),
     ],
 )  # fmt: skip

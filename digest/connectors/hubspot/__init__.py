@@ -235,10 +235,10 @@ class Hubspot:
             self.kept.session = Session(self.wire, self.credential, self.api_version)
         return self.kept.session
 
-    def errand(self, now: datetime, zone: str) -> Errand:
+    def errand(self, now: datetime, zone: str, *, present: bool = True) -> Errand:
         """Return the limits of one capability, whose time begins now."""
         ends = self.wire.clock() + self.max_seconds
-        return Errand(now, zone, ends, self.max_calls, self.max_seconds)
+        return Errand(now, zone, ends, self.max_calls, self.max_seconds, present)
 
     def count_leads(
         self, *, period: Period, segments: Sequence[Segment], now: datetime
@@ -282,6 +282,19 @@ class Hubspot:
         from digest.connectors.hubspot.checks import check
 
         return check(self, period, segments, now)
+
+    def cost(
+        self,
+        *,
+        counted: Sequence[Period],
+        deals: Period | None,
+        segments: Sequence[Segment],
+        now: datetime,
+    ) -> tuple[int, int]:
+        """See `digest.connectors.Costs`."""
+        from digest.connectors.hubspot.checks import cost
+
+        return cost(self, counted, deals, segments, now)
 
 
 def _refuse_personal(key: str, names: Sequence[str]) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,9 @@ from digest.connectors.hubspot.dealing import deal_catalogue, deal_query
 from digest.connectors.hubspot.failures import NAME
 from digest.connectors.hubspot.schema import Schema, lead_schema
 from digest.connectors.hubspot.searching import (
+    Query,
     UntrustworthyError,
+    packed,
     pages_of,
     total_of,
 )
@@ -37,6 +40,78 @@ def check(
     return tuple(_Check(settings, period, segments, errand).findings())
 
 
+def cost(
+    settings: Hubspot,
+    counted: Sequence[Period],
+    deals: Period | None,
+    segments: Sequence[Segment],
+    now: datetime,
+) -> tuple[int, int]:
+    """Return the calls of a run that counts these periods, and those more that measure deals of a window.
+
+    Raises:
+        ConfigError, ConnectorError: the run would not work; overflow where a limit of the settings is
+            too low for it.
+    """
+    zone = next((period.timezone for period in (*counted, deals) if period is not None), "UTC")
+    errand = settings.errand(now, zone)
+    session = settings.session()
+    schema = lead_schema(settings, session, errand, settings.optional_properties)
+    calls = settings.kept.definitions_of(settings.object, now).calls + (settings.oauth is not None)
+    for period in counted:
+        calls += searches_for(settings, schema, period, segments, errand)[0]
+    if deals is None or settings.deals is None:
+        return calls, 0
+    known = deal_catalogue(settings, settings.deals, errand)
+    dates = tuple(dict.fromkeys(date for date in (*schema.dates, schema.customer) if date))
+    parts = (
+        *packed(deal_query(settings.deals, deals, known)),
+        *lead_queries(settings, schema, deals, dates),
+    )
+    totals = [_total(settings, part, errand) for part in parts]
+    searches = sum(map(pages_of, totals))
+    _within(searches, sum(totals), errand)
+    definitions = settings.kept.definitions_of("deals", now).calls
+    return calls, searches + definitions + 1  # for the currency of the account
+
+
+def searches_for(
+    settings: Hubspot, schema: Schema, period: Period, segments: Sequence[Segment], errand: Errand
+) -> tuple[int, int]:
+    """Return the searches that count a period, and the records that they find.
+
+    Raises:
+        ConnectorError: overflow, when the settings allow fewer searches or less time.
+    """
+    parts = lead_queries(settings, schema, window_of(settings, period), schema.dates)
+    totals = [_total(settings, part, errand) for part in parts]
+    searches = sum(map(pages_of, totals))
+    counting = Counting.of(settings, schema, period, segments)
+    if counting is not None and counting.is_cheaper(totals[0]):
+        searches = 1 + counting.calls
+    _within(searches, sum(totals), errand)
+    return searches, sum(totals)
+
+
+def _total(settings: Hubspot, query: Query, errand: Errand) -> int:
+    key = json.dumps([query.kind, query.body(limit=1)])
+    totals = settings.kept.totals_of(errand.now)
+    if key not in totals:
+        totals[key] = total_of(settings.session(), query, errand)
+    return totals[key]
+
+
+def _within(searches: int, records: int, errand: Errand) -> None:
+    replace(errand, pages=0).plan(records, searches)
+    if (seconds := searches / SEARCHES_PER_SECOND) > errand.max_seconds:
+        raise ConnectorError(
+            NAME,
+            Reason.OVERFLOW,
+            f"{searches:,} searches need about {seconds:.0f} s, max_seconds allows {errand.max_seconds}",
+            remedy="raise max_seconds, or narrow the records with `filters`",
+        )
+
+
 @dataclass(frozen=True)
 class _Check:
     settings: Hubspot
@@ -56,7 +131,6 @@ class _Check:
         except (ConfigError, ConnectorError) as error:
             yield from _errors("HubSpot", error)
             return
-        reads = self.errand.calls
         yield Finding(
             "ok", "HubSpot", f"the token is accepted, API version {self.settings.api_version}"
         )
@@ -65,7 +139,7 @@ class _Check:
         yield from self._properties(schema)
         yield from self._values(schema, segment_map)
         yield from self._attempt("account", self._account)
-        yield from self._attempt("leads", lambda: self._cost(schema, reads))
+        yield from self._attempt("leads", lambda: self._cost(schema))
         yield from self._follow_up(schema)
         deals = self.settings.deals
         if deals is not None:
@@ -169,24 +243,15 @@ class _Check:
             )
             yield Finding("warning", "account", text)
 
-    def _cost(self, schema: Schema, reads: int) -> Iterator[Finding]:
-        window = window_of(self.settings, self.period)
-        parts = lead_queries(self.settings, schema, window, schema.dates)
-        totals = [total_of(self.settings.session(), part, self.errand) for part in parts]
-        searches = sum(pages_of(total) for total in totals)
-        counting = Counting.of(self.settings, schema, self.period, self.segments)
-        if counting is not None and counting.is_cheaper(totals[0]):
-            searches = 1 + counting.calls
-        text = (
-            f"{searches + reads} calls ({searches} search, {reads} for definitions) read about "
-            f"{sum(totals):,} records in about {searches / SEARCHES_PER_SECOND:.1f} s"
+    def _cost(self, schema: Schema) -> Iterator[Finding]:
+        searches, records = searches_for(
+            self.settings, schema, self.period, self.segments, self.errand
         )
-        yield Finding("ok", "cost of a run", text)
-        if searches > self.settings.max_calls:
-            text = (
-                f"{searches} searches are more than max_calls = {self.settings.max_calls}; raise it"
-            )
-            yield Finding("error", "cost of a run", text)
+        text = (
+            f"{searches} {_plural(searches, 'search', 'searches')} of {records:,} records, about "
+            f"{searches / SEARCHES_PER_SECOND:.1f} s"
+        )
+        yield Finding("ok", "cost of the count", text)
 
     def _follow_up(self, schema: Schema) -> Iterator[Finding]:
         named = self.settings.follow_up_properties
@@ -202,7 +267,7 @@ class _Check:
     def _deals(self, deals: Deals) -> Iterator[Finding]:
         known = deal_catalogue(self.settings, deals, self.errand)
         query = deal_query(deals, self.period, known)
-        total = total_of(self.settings.session(), query, self.errand)
+        total = _total(self.settings, query, self.errand)
         yield Finding("ok", "deals", f"{total:,} deals closed in the period")
         if deals.segment is None:
             text = "deals have no segment property; they are measured for the total only"
@@ -225,6 +290,10 @@ def _end_of(version: str) -> date:
     if version == "v3":
         return _V3_ENDS
     return add_months(date.fromisoformat(f"{version}-01"), _SUPPORTED_MONTHS)
+
+
+def _plural(count: int, one: str, many: str) -> str:
+    return one if count == 1 else many
 
 
 def _only_reads(scope: str) -> bool:

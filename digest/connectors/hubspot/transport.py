@@ -105,6 +105,7 @@ class Errand:
     """One capability at work: its limits, and what it has used.
 
     Attributes:
+        present: `now` is this very moment, so that HubSpot's clock can be compared with it.
         ends: on the wire's clock. calls: requests made, repeats included. pages: searches answered.
     """
 
@@ -113,6 +114,7 @@ class Errand:
     ends: float
     max_calls: int
     max_seconds: int
+    present: bool = True
     calls: int = 0
     pages: int = 0
 
@@ -306,7 +308,7 @@ class Session:
     def _note(self, headers: Mapping[str, str], errand: Errand) -> None:
         """Keep what the headers say of the clock and of the day's quota."""
         self.daily_left = headers.get("X-HubSpot-RateLimit-Daily-Remaining") or self.daily_left
-        if self.skew is not None:
+        if self.skew is not None or not errand.present:
             return
         with suppress(TypeError, ValueError):
             self.skew = parsedate_to_datetime(headers.get("Date", "")) - errand.now
