@@ -29,6 +29,7 @@ from urllib.parse import parse_qs, parse_qsl
 
 TOKEN = "pat-planted-7f3a9c"
 CLIENT_ID, CLIENT_SECRET, REFRESH_TOKEN = "app-4242", "planted-secret-b1", "planted-refresh-c2"
+LONG_AGO = "2020-01-01T00:00:00.000Z"
 STAGES = (
     "subscriber", "lead", "marketingqualifiedlead", "salesqualifiedlead", "opportunity", "customer",
     "evangelist", "other",
@@ -359,6 +360,8 @@ class Portal:
         missing = [name for name in names if name not in known]
         answer: dict[str, object] = {
             "status": "COMPLETE",
+            "startedAt": LONG_AGO,
+            "completedAt": LONG_AGO,
             "results": [known[name].as_json() for name in names if name in known],
         }
         if not missing:
@@ -413,8 +416,8 @@ class Portal:
         return {
             "id": str(record.id),
             "properties": shown | {"hs_object_id": str(record.id)},
-            "createdAt": record.properties.get("createdate"),
-            "updatedAt": record.properties.get("createdate"),
+            "createdAt": record.properties.get("createdate") or LONG_AGO,
+            "updatedAt": record.properties.get("createdate") or LONG_AGO,
             "archived": False,
         }
 

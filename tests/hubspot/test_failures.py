@@ -6,6 +6,7 @@ import json
 import logging
 import math
 import re
+import time
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -180,6 +181,22 @@ def test_a_portal_that_does_not_answer_is_asked_again() -> None:
     with scene(portal_of(1), read_seconds=0.05) as here:
         here.portal.faults.extend([None, Fault(manner="silent")])
         assert here.count().total == 1
+        here.portal.asked.clear()
+        here.portal.faults.extend([None, *[Fault(manner="silent")] * 4])
+        assert "no answer in time" in str(held(here))
+        assert len(here.portal.asked) == 1 + 4
+
+
+def test_an_answer_byte_by_byte_never_outlasts_the_time_of_the_count() -> None:
+    with scene(portal_of(200), read_seconds=60) as here:
+        here.portal.faults.extend([None, *[Fault(manner="trickle")] * 9])
+        here.portal.before_search = lambda _: here.clock.sleep(4)  # of the five seconds
+        started = time.monotonic()
+        with pytest.raises(ConnectorError) as caught:
+            here.count(max_seconds=5)
+    assert caught.value.reason is Reason.TRANSIENT
+    assert time.monotonic() - started < 7
+    assert len(here.portal.asked) == 2
 
 
 @pytest.mark.parametrize("fault", [Fault(manner="trickle"), Fault(502, HTML * 9, manner="trickle")])

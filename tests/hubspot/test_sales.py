@@ -479,5 +479,9 @@ def test_settings_of_a_file_become_a_connector_and_hold_no_more_than_they_say() 
     assert mistakes.found == []
     assert built is not None
     assert built.deals == Deals("x")
+    assert build(Hubspot, table | {"object": "contcats"}, ("connector",), mistakes) is None
+    assert "did you mean 'contacts'? allowed: 'contacts', 'companies' or 'leads'" in str(
+        mistakes.error()
+    )
     assert build(Hubspot, table | {"kept": 1}, ("connector",), mistakes) is None
     assert build(Hubspot, table | {"wire": 1}, ("connector",), mistakes) is None

@@ -281,7 +281,7 @@ class _Check:
             minutes = abs(session.skew).total_seconds() / 60
             text = f"this machine's clock differs from HubSpot's by {minutes:.0f} minutes; set it (NTP)"
             yield Finding("warning", "clock", text)
-        text = f"this check made {self.errand.calls} calls"
+        text = f"to know this took {self.errand.calls} calls"
         yield Finding("ok", "HubSpot", text)
 
 
