@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from digest.connectors.hubspot.transport import Pace
 from digest.errors import ConfigError, ConnectorError, DigestError, Reason
 from digest.model import Secret
 from tests.fakes.hubspot import DAILY, ROLLING, SECONDLY, TOKEN, Definition, Fault, Portal
@@ -286,6 +287,19 @@ def test_five_searches_a_second_are_never_exceeded() -> None:
     with scene(portal) as here:
         assert here.count().total == 5000
         assert len(portal.searches) == 25
+
+
+def test_a_portal_out_of_requests_is_asked_half_as_often_for_ten_seconds() -> None:
+    pace = Pace(4)
+    assert [pace.reserve(0) for _ in range(3)] == [0, 0.25, 0.5]
+    pace.slow_down(0.6)
+    assert [pace.reserve(0.6) for _ in range(3)] == pytest.approx([0.15, 0.65, 1.15])
+    assert pace.reserve(20) == 0
+    assert pace.reserve(20) == 0.25
+    with scene(portal_of(1)) as here:
+        here.portal.faults.extend([None, *[json_fault(429, SECONDLY, Retry_After="0")] * 4])
+        assert here.count().total == 1
+    assert sum(here.clock.slept) == pytest.approx(0.25 + 3 * 0.5, abs=0.2)
 
 
 def test_another_app_that_eats_the_limit_costs_calls_and_no_lead() -> None:

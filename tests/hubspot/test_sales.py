@@ -82,6 +82,15 @@ def test_closed_deals_are_measured_exactly_and_currencies_are_never_added() -> N
     assert "1 amounts not convertible" in str(found.origin.query)
 
 
+def test_a_deal_that_was_opened_again_is_not_counted_by_an_old_index() -> None:
+    portal = Portal()
+    deal(portal, amount="5")
+    deal(portal, amount="7", hs_is_closed="false")
+    portal.records["deals"][102].index = {"hs_is_closed": "true"}
+    with scene(portal) as here:
+        assert by_segment(measured(here))["DACH"].won == 1
+
+
 def test_without_a_segment_of_their_own_deals_stand_under_the_total_only() -> None:
     portal = Portal()
     deal(portal, amount="5")
