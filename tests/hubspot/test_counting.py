@@ -157,6 +157,21 @@ def test_the_creation_of_a_record_counts_by_choice() -> None:
         assert here.count(object="companies", count_by="create_date").total == 0
 
 
+def test_companies_count_by_their_own_stages_and_leads_by_the_creation_that_a_portal_knows() -> (
+    None
+):
+    portal = Portal()
+    portal.add("companies", region="DACH", **on(MQL, "2026-10-05T10:00"))
+    portal.add(region="DACH", **on(MQL, "2026-10-06T10:00"))
+    del portal.definitions["leads"]["createdate"]
+    portal.define("leads", Definition("hs_createdate", "datetime"))
+    portal.add("leads", region="Romandie", hs_createdate=at("2026-10-07T10:00"))
+    with scene(portal) as here:
+        assert here.count(object="companies").rows == (DayCount(date(2026, 10, 5), "DACH", 1),)
+        leads_object = here.count(object="leads", count_by="create_date")
+    assert leads_object.rows == (DayCount(date(2026, 10, 7), "Romandie", 1),)
+
+
 def test_times_come_as_iso_as_a_plain_day_or_as_milliseconds() -> None:
     days = Days(OCTOBER, (Dated("t"),))
     for text in (

@@ -14,6 +14,7 @@ from hubspot.crm import objects, properties
 
 from digest.connectors.hubspot import Deals
 from tests.fakes.hubspot import CLIENT_ID, CLIENT_SECRET, REFRESH_TOKEN, TOKEN, Asked, Portal
+from tests.hubspot.live import facts
 from tests.hubspot.scene import CUS, MQL, NOW, OCTOBER, SEGMENTS, STAGES, Scene, on, scene
 from tests.hubspot.test_sales import FOLLOW_UP, HALF_YEAR, deal
 
@@ -190,3 +191,20 @@ def test_without_a_list_of_properties_hubspot_gives_personal_data() -> None:
     body: dict[str, object] = {"limit": 1}
     _, answer = portal().answer(asked(f"{V3}/objects/contacts/search", body), TOKEN, 0)
     assert "Planted" in json.dumps(answer["results"])
+
+
+def test_what_a_live_portal_would_be_asked_is_read_without_a_value_of_a_record() -> None:
+    found = portal()
+    found.add(region="DACH", firstname="Planted", createdate="2026-02-03T04:05:06.789Z")
+    with scene(found) as here:
+        lines = list(facts(here.hubspot(), NOW))
+    assert lines[0] == "account details: readable, zone Europe/Zurich"
+    assert "not there ['a_property_that_nobody_has']" in lines[1]
+    assert (
+        "ids ascend: True; full page: True; shapes of dates ['', '0000-00-00T00:00:00.000Z']"
+        in lines[2]
+    )
+    assert "unknown name is dropped: True" in lines[2]
+    assert lines[3] == "all pages of this year: 1 records, reconciled"
+    assert "no longer offers API version '2025-03'" in lines[5]
+    assert "Planted" not in "".join(lines)
