@@ -107,6 +107,7 @@ def message_for(settings: Settings, edition: Edition, recipient: Recipient) -> M
         language=recipient.language,
         segments_first=recipient.segments,
         templates=settings.templates,
+        brand=settings.brand,
     )
 
 
@@ -169,6 +170,7 @@ def fill_worksheet(
         actuals=counts.rows if counts else (),
         covers=(counted.start, counted.end - timedelta(days=1)) if counted else None,
         valid_from=terms_from,
+        method=settings.close_rates,
     )
 
 

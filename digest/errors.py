@@ -12,6 +12,7 @@ not a DigestError is a bug (exit code 70).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from enum import StrEnum
 
@@ -42,8 +43,8 @@ class ConfigError(DigestError):
     exit_code = 2
 
     def __init__(self, *mistakes: str) -> None:
-        super().__init__("\n".join(mistakes))
-        self.mistakes = mistakes
+        self.mistakes = tuple(_punctuated(mistake) for mistake in mistakes)
+        super().__init__("\n".join(self.mistakes))
 
 
 class ConnectorError(DigestError):
@@ -52,7 +53,7 @@ class ConnectorError(DigestError):
     exit_code = 3
 
     def __init__(self, connector: str, reason: Reason, what: str, *, remedy: str) -> None:
-        super().__init__(f"{connector}: {what}; {remedy}")
+        super().__init__(_punctuated(f"{connector}: {what}; {remedy}"))
         self.connector = connector
         self.reason = reason
 
@@ -98,6 +99,11 @@ class OutcomeUnknownError(DeliveryError):
 
     def __init__(self, channel: str, what: str) -> None:
         super().__init__(channel, what, permanent=True)
+
+
+def _punctuated(sentence: str) -> str:
+    """Take away the semicolon that would follow the question mark of `nearest`."""
+    return re.sub(r"(did you mean '[^']*'\?)[;.]", r"\1", sentence)
 
 
 def nearest(found: str, known: Sequence[str]) -> str:

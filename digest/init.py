@@ -24,9 +24,10 @@ from digest.workdays import SUBDIVISION_MANDATORY, Calendar
 
 CONFIG, WORKSHEET = "digest.toml", "sla.xlsx"
 SEGMENT_KINDS = ("region", "persona", "channel")
-CONNECTOR_KINDS = ("sql", "spreadsheet", "hubspot")
+CONNECTOR_KINDS = ("sql", "spreadsheet", "hubspot", "salesforce")
 PORTAL_OBJECTS = ("contacts", "companies", "leads")
 YES_OR_NO = ("yes", "no")
+ORG_LOGINS = ("client credentials", "jwt")
 ZONES = {
     "CH": "Europe/Zurich",
     "DE": "Europe/Berlin",
@@ -119,6 +120,24 @@ class Portal:
 
 
 @dataclass(frozen=True)
+class Org:
+    """A Salesforce org; `secret` is where its consumer secret or, with `username`, its private key is kept.
+
+    Attributes:
+        deals_segment: field of Opportunity with the segment; empty when deals are not measured.
+    """
+
+    domain: str
+    consumer_key: str
+    username: str
+    secret: SecretPlace
+    lead_object: str
+    dates: tuple[str, ...]
+    segment_field: str
+    deals_segment: str
+
+
+@dataclass(frozen=True)
 class Relay:
     """The mail relay."""
 
@@ -140,7 +159,7 @@ class Answers:
     segment_kind: str
     segments: tuple[str, ...]
     currency: str
-    source: Database | LeadList | Portal
+    source: Database | LeadList | Portal | Org
     relay: Relay
     recipients: tuple[str, ...]
 
@@ -203,10 +222,11 @@ def asked(ask: Ask) -> Answers:
     connector = _until_valid(
         ask, f"Leads are in ({', '.join(CONNECTOR_KINDS)})", "sql", _choice(CONNECTOR_KINDS)
     )
-    sources: Mapping[str, Callable[[Ask], Database | LeadList | Portal]] = {
+    sources: Mapping[str, Callable[[Ask], Database | LeadList | Portal | Org]] = {
         "sql": _database,
         "spreadsheet": _lead_list,
         "hubspot": _portal,
+        "salesforce": _org,
     }
     return Answers(
         title=title,
@@ -313,6 +333,46 @@ def _app(ask: Ask) -> App:
         _until_valid(ask, "Client id of the app", "", _one_line),
         _secret(ask, "the app's client secret", "HUBSPOT_CLIENT_SECRET"),
         _secret(ask, "the refresh token of this portal", "HUBSPOT_REFRESH_TOKEN"),
+    )
+
+
+def _org(ask: Ask) -> Org:
+    domain = _until_valid(
+        ask, "My Domain of the org, such as company.my, or its pasted address", "", _org_domain
+    )
+    login = _until_valid(
+        ask,
+        f"Login of its External Client App ({', '.join(ORG_LOGINS)})",
+        ORG_LOGINS[0],
+        _choice(ORG_LOGINS),
+    )
+    key = _until_valid(ask, "The app's consumer key", "", _one_line)
+    username = ""
+    if login == "jwt":
+        username = _until_valid(ask, "The app's user, by user name", "", _one_line)
+        secret = _secret(ask, "the app's private key", "file:salesforce.pem")
+    else:
+        secret = _secret(ask, "the app's consumer secret", "DIGEST_SALESFORCE_SECRET")
+    return Org(
+        domain,
+        key,
+        username,
+        secret,
+        _until_valid(ask, "Object with one record per lead", "Lead", _api_name),
+        _until_valid(
+            ask,
+            "Its fields with the dates on which it became a lead for sales or reached a later stage, "
+            "separated by commas",
+            "CreatedDate",
+            _api_names,
+        ),
+        _until_valid(ask, "Its field with the segment", "Country", _api_name),
+        _until_valid(
+            ask,
+            "Field of Opportunity with the segment, to measure close rates and deal sizes; empty for no",
+            "",
+            _maybe_api_name,
+        ),
     )
 
 
@@ -450,6 +510,34 @@ def _url(answer: str) -> str:
     return answer
 
 
+def _org_domain(answer: str) -> str:
+    from digest.connectors.salesforce import Salesforce
+
+    return Salesforce(
+        domain=answer,
+        dates=("CreatedDate",),
+        segment="Country",
+        consumer_key="",
+        consumer_secret=Secret(""),
+    ).host_stem
+
+
+def _api_name(answer: str) -> str:
+    from digest.connectors.salesforce import NAME
+
+    if not NAME.fullmatch(answer):
+        _refuse(f"No API name {answer!r}; see Setup, Object Manager, such as Region__c")
+    return answer
+
+
+def _maybe_api_name(answer: str) -> str:
+    return _api_name(answer) if answer else ""
+
+
+def _api_names(answer: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(_api_name(name.strip()) for name in answer.split(",")))
+
+
 def _host(answer: str) -> str:
     if not answer or "/" in answer or " " in answer or "@" in answer:
         _refuse("A host name is needed, such as mail.company.example")
@@ -500,7 +588,7 @@ def _config(answers: Answers) -> str:
         _calendar(answers),
         _promise(),
         *(_segment(name) for name in answers.segments),
-        _source(answers.source),
+        _source(answers),
         _channel(answers),
     )
     return "\n".join(blocks)
@@ -572,9 +660,12 @@ name = {quoted(name)}
 """
 
 
-def _source(source: Database | LeadList | Portal) -> str:
+def _source(answers: Answers) -> str:
+    source = answers.source
     if isinstance(source, Portal):
         return _portal_block(source)
+    if isinstance(source, Org):
+        return _salesforce(source, answers.currency)
     if isinstance(source, LeadList):
         return f"""\
 [connector]
@@ -661,6 +752,49 @@ outcome = "hs_lead_status"
 respond_within = "24 h"
 """
     return block
+
+
+def _salesforce(org: Org, currency: str) -> str:
+    login = f"consumer_secret = {org.secret.toml()}\n"
+    if org.username:
+        login = (
+            f'login = "jwt"\nusername = {quoted(org.username)}\nprivate_key = {org.secret.toml()}\n'
+        )
+    sign = "" if org.deals_segment else "# "
+    return f"""\
+[connector]
+# Salesforce counts; no record leaves it. Its user needs read and 'View All' on the objects, and no more.
+type = "salesforce"
+# My Domain of the org.
+domain = {quoted(org.domain)}
+# The External Client App that may ask.
+consumer_key = {quoted(org.consumer_key)}
+{login}\
+# One record per lead.
+object = {quoted(org.lead_object)}
+# Fields with the lead's dates; it counts once, on the earliest.
+dates = [{", ".join(quoted(name) for name in org.dates)}]
+segment = {quoted(org.segment_field)}
+
+# Close rates and deal sizes from opportunities; their segment, and the currency of an org that has only one.
+{sign}[connector.deals]
+{sign}segment = {quoted(org.deals_segment or org.segment_field)}
+{sign}currency = {quoted(currency)}
+{_won_deals(org)}\
+
+# What sales did with the leads:
+# [connector.follow_up_columns]
+# clock_start = {quoted(org.dates[0])}
+# [follow_up]
+# respond_within = "24 h"
+"""
+
+
+def _won_deals(org: Org) -> str:
+    if org.lead_object.casefold() == "lead":
+        return ""
+    sign = "" if org.deals_segment else "# "
+    return f'# Only the object Lead is converted.\n{sign}customers = "won deals"\n'
 
 
 def _channel(answers: Answers) -> str:

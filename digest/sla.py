@@ -415,9 +415,10 @@ class Measured:
     """What the CRM says about a segment's close rate and deal size.
 
     Attributes:
-        customers, leads: what the rate was computed from.
+        customers, leads: what the rate was computed from; 0 where customers are not known.
         raw_rate: customers / leads, None without leads.
         close_rate: raw_rate, or shrunk to the rate of all segments when the sample is small.
+        win_rate: won deals of all closed ones; it says nothing of leads and is never the close rate.
         small_sample: fewer than 5 customers or 30 leads.
         deal_size: mean of the won amounts above 0, in the segment's currency.
         deals, deals_without_amount: won deals with and without such an amount.
@@ -430,6 +431,7 @@ class Measured:
     leads: int
     raw_rate: Fraction | None
     close_rate: Fraction | None
+    win_rate: Fraction | None
     small_sample: bool
     deal_size: Decimal | None
     deals: int
@@ -450,9 +452,9 @@ def measured(
     Raises:
         ConfigError: a deal is in a currency for which the plan has no rate.
     """
+    known = () if statistics.no_customers else statistics.segments
     pooled = _ratio(
-        sum(_customers(entry, method) for entry in statistics.segments),
-        sum(entry.leads for entry in statistics.segments),
+        sum(_customers(entry, method) for entry in known), sum(entry.leads for entry in known)
     )
     return tuple(_measured(plan, segment, statistics, method, pooled) for segment in plan.segments)
 
@@ -466,9 +468,11 @@ def _measured(
 ) -> Measured:
     currency = dict(plan.currencies)[segment]
     entries = [entry for entry in statistics.segments if entry.segment == segment]
-    customers = sum(_customers(entry, method) for entry in entries)
-    leads = sum(entry.leads for entry in entries)
+    known = [] if statistics.no_customers else entries
+    customers = sum(_customers(entry, method) for entry in known)
+    leads = sum(entry.leads for entry in known)
     deals = sum(entry.won_with_amount for entry in entries)
+    won = sum(entry.won for entry in entries)
     small = customers < FEW_WINS or leads < FEW_LEADS
     raw = _ratio(customers, leads)
     shrunk = None if pooled is None else (customers + PRIOR_LEADS * pooled) / (leads + PRIOR_LEADS)
@@ -487,6 +491,7 @@ def _measured(
         leads=leads,
         raw_rate=raw,
         close_rate=shrunk if small else raw,
+        win_rate=_ratio(won, won + sum(entry.lost for entry in entries)),
         small_sample=small,
         deal_size=_cents(amount / deals) if deals else None,
         deals=deals,

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from digest.compose import Memory, compose, latest_business_date
-from digest.errors import ConfigError
+from digest.errors import ConfigError, ConnectorError
 from digest.model import Edition, Forecast, Kind
 from digest.settings import Settings, load
 
@@ -134,3 +134,45 @@ def test_the_latest_business_date_is_today_or_the_workday_before(settings: Setti
     assert latest_business_date(settings, june(15)) == june(15)
     assert latest_business_date(settings, june(14)) == june(12)
     assert latest_business_date(settings, date(2026, 4, 6)) == date(2026, 4, 2)
+
+
+def test_a_source_without_a_single_lead_gives_no_edition(
+    settings: Settings, tmp_path: Path
+) -> None:
+    with sqlite3.connect(tmp_path / "crm.sqlite") as crm:
+        crm.execute("DELETE FROM leads")
+    crm.close()
+
+    with pytest.raises(ConnectorError, match=r"leads holds no lead at all since 2025-12-01; look"):
+        sent(settings, june(15))
+
+    with sqlite3.connect(tmp_path / "crm.sqlite") as crm:
+        crm.execute("INSERT INTO leads VALUES ('2025-12-24', NULL)")
+    crm.close()
+    assert sent(settings, june(15)).scorecard.total.actual == 0
+
+
+@pytest.mark.usefixtures("settings")
+@pytest.mark.parametrize(("region", "refused"), [("DACH", False), ("APAC", True)])
+def test_leads_that_a_rule_takes_out_are_leads(
+    tmp_path: Path,
+    region: str,
+    refused: bool,  # noqa: FBT001 - a column of the table
+) -> None:
+    rule = (
+        '[[connector.exclusions]]\nname = "all"\n'
+        f'where = [{{ column = "region", op = "=", value = "{region}" }}]\n'
+    )
+    config = tmp_path / "digest.toml"
+    config.write_text(config.read_text().replace("[channels.file]", f"{rule}[channels.file]"))
+    if refused:
+        with sqlite3.connect(tmp_path / "crm.sqlite") as crm:
+            crm.execute("DELETE FROM leads")
+        crm.close()
+
+    settings = load(config, environment={})
+    if refused:
+        with pytest.raises(ConnectorError, match="no lead at all"):
+            sent(settings, june(15))
+    else:
+        assert sent(settings, june(15)).scorecard.total.actual == 0

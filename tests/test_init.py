@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -14,8 +15,9 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from digest.channels.smtp import Smtp
-from digest.connectors.hubspot import Deals, Hubspot
+from digest.connectors import hubspot
 from digest.connectors.hubspot.credentials import OAuth
+from digest.connectors.salesforce import Deals, Salesforce
 from digest.connectors.spreadsheet import Spreadsheet
 from digest.connectors.sql import Sql
 from digest.errors import ConfigError
@@ -116,7 +118,7 @@ APP: Mapping[str, str] = {
 }
 
 
-def portal_of(folder: Path, answers: Mapping[str, str]) -> tuple[Hubspot, Settings]:
+def portal_of(folder: Path, answers: Mapping[str, str]) -> tuple[hubspot.Hubspot, Settings]:
     ask_and_write(folder, ask=Person(answers), today=TODAY)
     for name in ("smtp.txt", "hubspot.txt"):
         (folder / name).write_text("planted-hubspot\n")
@@ -126,7 +128,7 @@ def portal_of(folder: Path, answers: Mapping[str, str]) -> tuple[Hubspot, Settin
         folder / "digest.toml", environment=environment, keyring=lambda *_: "planted-refresh"
     )
     assert settings.warnings == ()
-    assert isinstance(settings.connector, Hubspot)
+    assert isinstance(settings.connector, hubspot.Hubspot)
     return settings.connector, settings
 
 
@@ -137,7 +139,7 @@ def test_a_portal_of_hubspot_is_asked_about_and_what_is_written_loads(tmp_path: 
     assert (connector.object, connector.segment) == ("contacts", "region")
     assert connector.stages == ("MQL", "Übergeben", "customer")
     assert connector.customer_stage == "customer"
-    assert connector.deals == Deals("deal_region")
+    assert connector.deals == hubspot.Deals("deal_region")
     assert settings.follow_up is None
     written = (tmp_path / "digest.toml").read_text()
     assert "crm.objects.contacts.read, crm.objects.deals.read." in written
@@ -155,6 +157,107 @@ def test_an_app_of_many_portals_follow_up_and_leads_that_have_no_stage(tmp_path:
     assert connector.deals is None
     assert settings.follow_up is not None
     assert settings.follow_up[1] is connector
+
+
+SALESFORCE = {
+    **ANSWERS,
+    "Leads are in": "salesforce",
+    "My Domain": "https://Company.lightning.force.com/",
+    "The app's consumer key": "3MVG9",
+    "Where the app's": "env:ORG_SECRET",
+    "Its fields with the dates": "MQL_Date__c, SQL_Date__c",
+    "Its field with the segment": "Region__c",
+}
+
+
+def org_of(folder: Path, answers: Mapping[str, str | list[str]]) -> tuple[Settings, Salesforce]:
+    ask_and_write(folder, ask=Person(answers), today=TODAY)
+    for name in ("smtp.txt", "org.pem"):
+        (folder / name).write_text("planted")
+        (folder / name).chmod(0o600)
+    settings = load(folder / "digest.toml", environment={"ORG_SECRET": "planted-secret"})
+    assert settings.warnings == ()
+    assert isinstance(settings.connector, Salesforce)
+    return settings, settings.connector
+
+
+def test_leads_in_salesforce_need_a_domain_an_app_and_names_of_fields(tmp_path: Path) -> None:
+    settings, org = org_of(tmp_path, SALESFORCE)
+
+    assert (org.host_stem, org.login, org.consumer_key) == (
+        "company.my",
+        "client credentials",
+        "3MVG9",
+    )
+    assert org.consumer_secret == Secret("planted-secret")
+    assert (org.object, org.dates, org.segment) == (
+        "Lead",
+        ("MQL_Date__c", "SQL_Date__c"),
+        "Region__c",
+    )
+    assert (settings.deals, settings.follow_up) == (None, None)
+
+
+def test_a_certificate_and_deals_are_set_up_by_choice(tmp_path: Path) -> None:
+    answers = {
+        **SALESFORCE,
+        "Login": "JWT",
+        "The app's user": "digest@company.example",
+        "Where the app's": "file:org.pem",
+        "Object": "Contact",
+        "Field of Opportunity": "Region__c",
+    }
+    settings, org = org_of(tmp_path, answers)
+
+    assert (org.login, org.username) == ("jwt", "digest@company.example")
+    assert org.private_key == Secret("planted")
+    assert org.deals == Deals("Region__c", "CHF", customers="won deals")
+    assert settings.deals is not None
+
+
+def test_the_rest_of_the_sales_half_waits_in_comments(tmp_path: Path) -> None:
+    ask_and_write(tmp_path, ask=Person(SALESFORCE), today=TODAY)
+    config = tmp_path / "digest.toml"
+    named = re.compile("# (?=(.connector.(deals|follow_up_columns).|.follow_up.)$|[a-z_]+ = )")
+    lines = config.read_text().splitlines()
+    first = next(n for n, line in enumerate(lines) if line.startswith("# Close rates"))
+    last = next(n for n, line in enumerate(lines) if line == "[channels.smtp]")
+    lines[first:last] = [named.sub("", line) for line in lines[first:last]]
+    config.write_text("\n".join(lines))
+    (tmp_path / "smtp.txt").write_text("planted")
+    (tmp_path / "smtp.txt").chmod(0o600)
+
+    settings = load(config, environment={"ORG_SECRET": "planted"})
+
+    assert settings.deals is not None
+    assert settings.follow_up is not None
+
+
+@pytest.mark.parametrize(
+    ("question", "wrong", "right", "reason"),
+    [
+        ("My Domain", "login", "company.my", "is the login page of all orgs"),
+        ("My Domain", "crm.example", "company.my", "allowed: the My Domain of the org"),
+        ("Login", "soap", "jwt", "allowed: client credentials, jwt"),
+        ("The app's consumer key", "", "3MVG9", "An answer is needed"),
+        ("Object", "My leads", "Lead", "No API name 'My leads'"),
+        ("Its fields with the dates", "CreatedDate,", "CreatedDate", "No API name ''"),
+        ("Field of Opportunity", "Region c", "", "No API name 'Region c'"),
+        ("Where the app's", "planted hunter!", "ORG_SECRET", "no name of a variable"),
+    ],
+)
+def test_an_answer_about_the_org_that_is_of_no_use_is_asked_again(
+    question: str, wrong: str, right: str, reason: str
+) -> None:
+    jwt = {"The app's user": "digest@company.example"}
+    person = Person({**SALESFORCE, **jwt, question: [wrong, right]})
+
+    asked(person)
+
+    again = [text for text in person.asked if text.rpartition("\n")[2].startswith(question)]
+    assert len(again) == 2
+    assert reason in again[1]
+    assert "hunter" not in again[1]
 
 
 @pytest.mark.parametrize("name", ["digest.toml", "sla.xlsx"])

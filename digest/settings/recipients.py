@@ -100,7 +100,8 @@ def address_problem(address: str) -> str | None:
         return f"{error}{_common_domain(address)}"
     domain = spelling.rpartition("@")[2]
     if "." not in domain and domain != "localhost":
-        hint = nearest(f"{domain}.com", _COMMON_DOMAINS)
+        whole = f"{domain}.com"
+        hint = nearest(whole, [whole]) if whole in _COMMON_DOMAINS else _common_domain(whole)
         return f"{address!r} is not a mail address: the domain {domain!r} has no dot{hint}"
     if len(spelling) > _LONGEST_ADDRESS:
         return f"{clip(address)!r} is too long; allowed: {_LONGEST_ADDRESS} characters"
