@@ -17,11 +17,12 @@ from digest.compose import (
     facts_of,
     history_of,
     latest_business_date,
+    measured_window,
     nothing_there,
     reason_in_words,
 )
-from digest.connectors import Checks, Connector
-from digest.editions import Month, Upcoming, counting_plan, upcoming
+from digest.connectors import Checks, Connector, Costs
+from digest.editions import CountingPlan, Month, Upcoming, counting_plan, upcoming
 from digest.errors import ConfigError, ConnectorError, DigestError, nearest
 from digest.ledger import read_ledger
 from digest.model import Finding, Kind, LeadCounts, Note, NoteCode, Period, Workday, local_instant
@@ -209,11 +210,13 @@ def _ledger(ledger: Path) -> Iterator[Finding]:
 
 def _source(settings: Settings, business_date: date, now: datetime) -> Iterator[Finding]:
     months = facts_of(settings).months
-    period = counting_plan(due_on(settings, business_date), months=months).current
+    plan = counting_plan(due_on(settings, business_date), months=months)
+    period = plan.current
     found = tuple(_checked(settings.connector, settings, period, now))
     yield from found
     if any(finding.level == "error" for finding in found):
         return
+    yield from _cost(settings, plan, business_date, now)
     counts = settings.connector.count_leads(period=period, segments=settings.segments, now=now)
     if not counts.total:
         history = history_of(settings, business_date, now)
@@ -227,6 +230,21 @@ def _checked(
 ) -> Iterator[Finding]:
     if isinstance(connector, Checks):
         yield from connector.check(period=period, segments=settings.segments, now=now)
+
+
+def _cost(
+    settings: Settings, plan: CountingPlan, business_date: date, now: datetime
+) -> Iterator[Finding]:
+    """Say how many calls a whole run makes: its month, the months before it, and once a week deals."""
+    source = settings.connector
+    if not isinstance(source, Costs):
+        return
+    periods = [plan.current] if plan.history is None else [plan.current, plan.history]
+    own: object = source
+    window = measured_window(business_date, settings.timezone) if settings.deals is own else None
+    calls, more = source.cost(counted=periods, deals=window, segments=settings.segments, now=now)
+    weekly = f"; {more} more in the first of a week, which measures deals" if more else ""
+    yield Finding("ok", "cost of a run", f"{calls} calls{weekly}")
 
 
 def _counted(settings: Settings, counts: LeadCounts) -> Iterator[Finding]:
@@ -262,6 +280,11 @@ def _unassigned(settings: Settings, counts: LeadCounts, leads: int) -> Finding:
 
 def _deals(settings: Settings, business_date: date, now: datetime) -> Iterator[Finding]:
     yield from _of_its_own("deals", settings.deals, settings, business_date, now)
+    own: object = settings.connector
+    if settings.deals is not own and isinstance(settings.deals, Costs):
+        window = measured_window(business_date, settings.timezone)
+        calls = settings.deals.cost(counted=(), deals=window, segments=settings.segments, now=now)
+        yield Finding("ok", "deals, cost of a run", f"{sum(calls)} calls in the first of a week")
 
 
 def _follow_up(settings: Settings, business_date: date, now: datetime) -> Iterator[Finding]:

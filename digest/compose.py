@@ -262,8 +262,7 @@ def measured_deals(
     """
     if settings.deals is None:
         return None
-    this_month = month_start(day)
-    window = Period(add_months(this_month, -MEASURED_MONTHS), this_month, settings.timezone)
+    window = measured_window(day, settings.timezone)
     deals = settings.deals.deal_statistics(window=window, segments=settings.segments, now=now)
     same: object = settings.connector
     if settings.deals is same:
@@ -271,6 +270,12 @@ def measured_deals(
     held = counted is not None and set(window.days()) <= set(counted.period.days())
     counts = counted if counted is not None and held else _count(settings, window, now)
     return with_leads(deals, counts.rows)
+
+
+def measured_window(day: date, timezone: str) -> Period:
+    """Return the complete months in which deals are measured."""
+    this_month = month_start(day)
+    return Period(add_months(this_month, -MEASURED_MONTHS), this_month, timezone)
 
 
 def _opens_week(settings: Settings, day: date, previous: Edition | None) -> bool:

@@ -24,7 +24,9 @@ from digest.workdays import SUBDIVISION_MANDATORY, Calendar
 
 CONFIG, WORKSHEET = "digest.toml", "sla.xlsx"
 SEGMENT_KINDS = ("region", "persona", "channel")
-CONNECTOR_KINDS = ("sql", "spreadsheet", "salesforce")
+CONNECTOR_KINDS = ("sql", "spreadsheet", "hubspot", "salesforce")
+PORTAL_OBJECTS = ("contacts", "companies", "leads")
+YES_OR_NO = ("yes", "no")
 ORG_LOGINS = ("client credentials", "jwt")
 ZONES = {
     "CH": "Europe/Zurich",
@@ -85,6 +87,39 @@ class LeadList:
 
 
 @dataclass(frozen=True)
+class App:
+    """An app that is installed in many HubSpot portals."""
+
+    client_id: str
+    client_secret: SecretPlace
+    refresh_token: SecretPlace
+
+
+@dataclass(frozen=True)
+class PortalDeals:
+    """Deals of a portal; without a property of their own they are measured for the total only."""
+
+    segment_property: str
+
+
+@dataclass(frozen=True)
+class Portal:
+    """A HubSpot portal.
+
+    Attributes:
+        stages: the stage of the SLA and every later one; empty for leads, which count by their creation.
+    """
+
+    access: SecretPlace | App
+    counted: str
+    stages: tuple[str, ...]
+    customer_stage: str
+    segment_property: str
+    deals: PortalDeals | None
+    follow_up: bool
+
+
+@dataclass(frozen=True)
 class Org:
     """A Salesforce org; `secret` is where its consumer secret or, with `username`, its private key is kept.
 
@@ -132,7 +167,7 @@ class Answers:
     segment_kind: str
     segments: tuple[str, ...]
     currency: str
-    source: Database | LeadList | Org
+    source: Database | LeadList | Portal | Org
     relay: Relay
     recipients: tuple[str, ...]
     slack: SlackChannel | None = None
@@ -196,9 +231,10 @@ def asked(ask: Ask) -> Answers:
     connector = _until_valid(
         ask, f"Leads are in ({', '.join(CONNECTOR_KINDS)})", "sql", _choice(CONNECTOR_KINDS)
     )
-    sources: Mapping[str, Callable[[Ask], Database | LeadList | Org]] = {
+    sources: Mapping[str, Callable[[Ask], Database | LeadList | Portal | Org]] = {
         "sql": _database,
         "spreadsheet": _lead_list,
+        "hubspot": _portal,
         "salesforce": _org,
     }
     return Answers(
@@ -246,6 +282,67 @@ def _lead_list(ask: Ask) -> LeadList:
         ),
         _until_valid(ask, "Its column with the date of the lead", "Date", _one_line),
         _until_valid(ask, "Its column with the segment", "Segment", _one_line),
+    )
+
+
+def _portal(ask: Ask) -> Portal:
+    way = _until_valid(
+        ask,
+        "HubSpot is entered by a service key (or private-app token) with read scopes, or by an app that is "
+        "installed in many portals (key, app)",
+        "key",
+        _choice(("key", "app")),
+    )
+    access = _secret(ask, "the key", "HUBSPOT_TOKEN") if way == "key" else _app(ask)
+    counted = _until_valid(
+        ask,
+        f"What is counted ({', '.join(PORTAL_OBJECTS)}; leads need Sales Hub Professional)",
+        "contacts",
+        _choice(PORTAL_OBJECTS),
+    )
+    stages: tuple[str, ...] = ()
+    customer = ""
+    if counted != "leads":
+        stages = _until_valid(
+            ask,
+            "Lifecycle stages: the one that the SLA promises and every later one, in order, by label or "
+            "internal name, separated by commas",
+            "marketingqualifiedlead, salesqualifiedlead, opportunity, customer",
+            _stages,
+        )
+        customer = _until_valid(
+            ask,
+            "Stage that makes a customer, for close rates; empty to take won deals instead",
+            "customer" if "customer" in stages else "",
+            _maybe,
+        )
+    segment = _until_valid(
+        ask, "Property with the segment, by its internal name", "region", _segment_property
+    )
+    deals = None
+    if (
+        _until_valid(ask, "Measure closed deals as well (yes, no)", "yes", _choice(YES_OR_NO))
+        == "yes"
+    ):
+        deals = PortalDeals(
+            _until_valid(
+                ask,
+                "Property of the deals with the segment, empty to measure them for the total only",
+                "",
+                _maybe,
+            )
+        )
+    follow_up = _until_valid(
+        ask, "Measure the follow-up by sales as well (yes, no)", "no", _choice(YES_OR_NO)
+    )
+    return Portal(access, counted, stages, customer, segment, deals, follow_up == "yes")
+
+
+def _app(ask: Ask) -> App:
+    return App(
+        _until_valid(ask, "Client id of the app", "", _one_line),
+        _secret(ask, "the app's client secret", "HUBSPOT_CLIENT_SECRET"),
+        _secret(ask, "the refresh token of this portal", "HUBSPOT_REFRESH_TOKEN"),
     )
 
 
@@ -396,6 +493,21 @@ def _segments(answer: str) -> tuple[str, ...]:
         _refuse("A name is there twice")
     SegmentMap([Segment(name) for name in names])
     return names
+
+
+def _stages(answer: str) -> tuple[str, ...]:
+    from digest.connectors.hubspot import Hubspot
+
+    stages = tuple(stage.strip() for stage in answer.split(",") if stage.strip())
+    Hubspot(segment="region", token=Secret("unused"), stages=stages)
+    return stages
+
+
+def _segment_property(answer: str) -> str:
+    from digest.connectors.hubspot import Hubspot
+
+    Hubspot(segment=_one_line(answer), token=Secret("unused"), count_by="create_date")
+    return answer
 
 
 def _currency(answer: str) -> str:
@@ -578,6 +690,8 @@ name = {quoted(name)}
 
 def _source(answers: Answers) -> str:
     source = answers.source
+    if isinstance(source, Portal):
+        return _portal_block(source)
     if isinstance(source, Org):
         return _salesforce(source, answers.currency)
     if isinstance(source, LeadList):
@@ -606,6 +720,66 @@ segment = {quoted(source.segment_column)}
 # Zone of time columns that have none.
 stored_in = {quoted(source.stored_in)}
 """
+
+
+def _portal_block(portal: Portal) -> str:
+    scopes = [f"crm.objects.{portal.counted}.read", "crm.objects.contacts.read"]
+    scopes += ["crm.objects.deals.read"] if portal.deals else []
+    key = "" if isinstance(portal.access, App) else f"token = {portal.access.toml()}\n"
+    counting = 'count_by = "create_date"\n'
+    if portal.stages:
+        counting = f"""\
+# The stage that the SLA promises and every later one: records skip stages.
+stages = [{", ".join(map(quoted, portal.stages))}]
+"""
+    if portal.customer_stage:
+        counting += f"""\
+# The stage that makes a customer, for close rates.
+customer_stage = {quoted(portal.customer_stage)}
+"""
+    block = f"""\
+[connector]
+# Read scopes are enough, and no more is needed: {", ".join(dict.fromkeys(scopes))}.
+type = "hubspot"
+{key}\
+object = {quoted(portal.counted)}
+{counting}\
+# Internal name of the property with the segment; its values go into `values` of a segment.
+segment = {quoted(portal.segment_property)}
+# Test leads and imports are left out, and counted as such:
+# exclusions = [{{ name = "tests", where = [
+#     {{ column = "hs_email_domain", op = "in", value = ["company.example"] }},
+# ] }}]
+"""
+    if isinstance(portal.access, App):
+        block += f"""
+[connector.oauth]
+# The app is the same for all portals, the refresh token is this portal's.
+client_id = {quoted(portal.access.client_id)}
+client_secret = {portal.access.client_secret.toml()}
+refresh_token = {portal.access.refresh_token.toml()}
+"""
+    if portal.deals is not None:
+        own = portal.deals.segment_property
+        named = f"segment = {quoted(own)}" if own else '# segment = "region"'
+        block += f"""
+[connector.deals]
+# The deals' own property; without it they are measured for the total only.
+{named}
+"""
+    if portal.follow_up:
+        block += """
+[connector.follow_up_properties]
+# What stands in this property about a lead; the values that mean accepted and rejected.
+outcome = "hs_lead_status"
+# accepted = ["OPEN_DEAL"]
+# rejected = ["UNQUALIFIED"]
+
+[follow_up]
+# Business time within which sales promises the first response.
+respond_within = "24 h"
+"""
+    return block
 
 
 def _salesforce(org: Org, currency: str) -> str:

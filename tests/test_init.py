@@ -15,6 +15,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from digest.channels.smtp import Smtp
+from digest.connectors import hubspot
+from digest.connectors.hubspot.credentials import OAuth
 from digest.connectors.salesforce import Deals, Salesforce
 from digest.connectors.spreadsheet import Spreadsheet
 from digest.connectors.sql import Sql
@@ -108,6 +110,62 @@ def test_a_list_of_leads_and_a_relay_on_this_machine_need_no_secret(tmp_path: Pa
     assert isinstance(settings.connector, Spreadsheet)
     assert settings.timezone == "Europe/Amsterdam"
     assert not any("password" in question for question in person.asked if "URL" not in question)
+
+
+PORTAL: Mapping[str, str] = {
+    **ANSWERS,
+    "Leads are in": "hubspot",
+    "Where the key": "file:hubspot.txt",
+    "Lifecycle stages": "MQL, Übergeben, customer",
+    "Property of the deals": "deal_region",
+}
+APP: Mapping[str, str] = {
+    "HubSpot is entered": "app",
+    "Client id": "app-1",
+    "Where the app's client secret": "CLIENT_SECRET",
+    "Where the refresh token": "keyring:hubspot/acme",
+}
+
+
+def portal_of(folder: Path, answers: Mapping[str, str]) -> tuple[hubspot.Hubspot, Settings]:
+    ask_and_write(folder, ask=Person(answers), today=TODAY)
+    for name in ("smtp.txt", "hubspot.txt"):
+        (folder / name).write_text("planted-hubspot\n")
+        (folder / name).chmod(0o600)
+    environment = {"CLIENT_SECRET": "planted-client"}
+    settings = load(
+        folder / "digest.toml", environment=environment, keyring=lambda *_: "planted-refresh"
+    )
+    assert settings.warnings == ()
+    assert isinstance(settings.connector, hubspot.Hubspot)
+    return settings.connector, settings
+
+
+def test_a_portal_of_hubspot_is_asked_about_and_what_is_written_loads(tmp_path: Path) -> None:
+    connector, settings = portal_of(tmp_path, PORTAL)
+
+    assert connector.credential == Secret("planted-hubspot")
+    assert (connector.object, connector.segment) == ("contacts", "region")
+    assert connector.stages == ("MQL", "Übergeben", "customer")
+    assert connector.customer_stage == "customer"
+    assert connector.deals == hubspot.Deals("deal_region")
+    assert settings.follow_up is None
+    written = (tmp_path / "digest.toml").read_text()
+    assert "crm.objects.contacts.read, crm.objects.deals.read." in written
+    assert "planted" not in written
+
+
+def test_an_app_of_many_portals_follow_up_and_leads_that_have_no_stage(tmp_path: Path) -> None:
+    more = {"What is counted": "leads", "Measure closed": "no", "Measure the follow-up": "yes"}
+    connector, settings = portal_of(tmp_path, {**PORTAL, **APP, **more})
+
+    assert connector.credential == OAuth(
+        "app-1", Secret("planted-client"), Secret("planted-refresh")
+    )
+    assert (connector.object, connector.count_by) == ("leads", "create_date")
+    assert connector.deals is None
+    assert settings.follow_up is not None
+    assert settings.follow_up[1] is connector
 
 
 SALESFORCE = {
@@ -238,6 +296,10 @@ def test_it_overwrites_nothing_and_asks_nothing_then(tmp_path: Path, name: str) 
         ("Currency", "CFH", "CHF", "did you mean 'CHF'"),
         ("Leads are in", "hubspott", "sql", "No 'hubspott'"),
         ("Database URL", "crm.example/sales", "sqlite:///a.db", "scheme://user@host/database"),
+        ("Lifecycle stages", "MQL, MQL", "MQL", "found a name twice"),
+        ("Lifecycle stages", " , ", "MQL", "needs at least one, found none"),
+        ("Property with", "email", "region", "'email' is personal data"),
+        ("Where the key", "pat-planted-7f 3a", "HUBSPOT", "That is no name of a variable"),
         ("Mail relay", "https://mail.example", "mail.example", "A host name is needed"),
         ("Sender", "Leads", "a@b.example", "not a mail address"),
         ("Who gets it", "", "a@b.example", "At least one address is needed"),
@@ -247,7 +309,8 @@ def test_it_overwrites_nothing_and_asks_nothing_then(tmp_path: Path, name: str) 
 def test_an_answer_of_no_use_is_asked_again_with_the_reason(
     question: str, wrong: str, right: str, reason: str
 ) -> None:
-    person = Person({**ANSWERS, question: [wrong, right]})
+    answers = PORTAL if question.startswith(("Lifecycle", "Property", "Where the key")) else ANSWERS
+    person = Person({**answers, question: [wrong, right]})
 
     asked(person)
 
