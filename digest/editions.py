@@ -467,10 +467,12 @@ def _course(
     name = segment.name if segment is not None else None
     counted = past.of(calendar, name, start) if past else ()
     known = [entry for days in counted for entry in days]
+    days = _days_of(calendar, month.period)
     return Course(
-        _from(weigh(_days_of(calendar, month.period), facts.weighting, known), start),
+        _from(weigh(days, facts.weighting, known), start),
         tuple(_weighted(facts.weighting, days, known) for days in counted),
         start,
+        None if facts.weighting == "workday" else _from(days, start),
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
+from math import ceil
 
 import pytest
 
@@ -40,7 +41,7 @@ from digest.model import (
     Status,
 )
 from digest.sla import Plan, RevenueGoal, Terms
-from digest.workdays import Calendar
+from digest.workdays import Calendar, Weighting
 
 ZURICH = Calendar("CH", "ZH", language="de")
 JANUARY = date(2026, 1, 1)
@@ -707,6 +708,27 @@ def test_calendar_weighting_counts_every_day() -> None:
     segments = (Segment("DACH", active_from=june(11)), Segment("UKI"))
     late = edition(june(15), facts=replace(FACTS, weighting="calendar", segments=segments))
     assert late.scorecard.segments[0].elapsed == 4
+
+
+@pytest.mark.parametrize(("weighting", "busy"), [("calendar", 6), ("historical", 12)])
+def test_the_last_three_workdays_are_those_of_the_calendar_whatever_paces(
+    weighting: Weighting, busy: int
+) -> None:
+    # May 2026 ends on a Sunday, and where Thursdays are busy its last three workdays weigh more than 3.
+    leads = {key: busy if key[0].weekday() == 3 else n for key, n in steady().leads.items()}
+    source = Source(leads)
+    read = edition(may(27), source, facts=replace(FACTS, weighting=weighting))
+    (row, _) = read.scorecard.segments
+    assert row.actual is not None
+    assert read.scorecard.remaining == 3 < row.remaining
+    # A goal at which the pace is still within 5 % but the forecast falls short.
+    goal = ceil(row.actual / Fraction(96, 100) * row.workdays / row.elapsed)
+    facts = replace(FACTS, weighting=weighting, plan=plan(goal))
+
+    (last, _) = edition(may(27), source, facts=facts).scorecard.segments
+
+    assert last.status is Status.AT_RISK
+    assert last.notes[-1].code is NoteCode.FORECAST_BELOW_GOAL
 
 
 def test_a_forecast_can_be_hidden() -> None:
