@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from digest import editions, sla
-from digest.errors import ConfigError, ConnectorError
+from digest.errors import ConfigError, ConnectorError, Reason
 from digest.followup import follow_up
 from digest.model import Note, NoteCode, Period, add_months, month_start
 from digest.tally import with_leads
@@ -138,7 +138,16 @@ def facts_of(settings: Settings) -> editions.Facts:
 
 
 def _count(settings: Settings, period: Period, now: datetime) -> LeadCounts:
-    return settings.connector.count_leads(period=period, segments=settings.segments, now=now)
+    counts = settings.connector.count_leads(period=period, segments=settings.segments, now=now)
+    if not counts.reconciled:
+        found = sum(row.leads for row in counts.rows)
+        raise ConnectorError(
+            settings.connector_name,
+            Reason.UNRECONCILED,
+            f"the days add up to {found} leads, the source counts {counts.total}",
+            remedy="look at the source; the next call counts anew",
+        )
+    return counts
 
 
 # ------------------------------------------------------------------- what does not hold an edition

@@ -30,6 +30,7 @@ _RECONNECTS = 2
 _QUIT_SECONDS = 5.0
 _LONGEST_REPLY = 300  # characters of a relay's words that are kept
 _DONE, _NEVER, _CLOSING = 2, 5, 421
+_LONGEST_LIST = 850  # a header that may not be folded must stay well below the 998 of RFC 5322
 _NO_HEADER = str.maketrans(dict.fromkeys("<>,", " "))
 
 
@@ -139,6 +140,10 @@ class Smtp:
         ):
             if value is not None and not re.fullmatch(r"[!-~]+", value.translate(_NO_HEADER)):
                 msg = f"{name}: {value!r} must be plain ASCII without spaces, commas and angle brackets"
+                raise ValueError(msg)
+        for name, links in (("list_id", (self.list_id or "",)), ("unsubscribe", self.unsubscribe)):
+            if (length := sum(len(link) + len("<>, ") for link in links)) > _LONGEST_LIST:
+                msg = f"{name}: {length} characters are too many for a header, allowed are {_LONGEST_LIST}"
                 raise ValueError(msg)
         for link in self.unsubscribe:
             if not link.startswith(("https://", "mailto:")):
