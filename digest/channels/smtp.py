@@ -120,6 +120,7 @@ class Smtp:
             )
             raise ValueError(msg)
         self._check_addresses()
+        self._check_listing()
 
     def _check_addresses(self) -> None:
         for name, read, values in (
@@ -134,6 +135,8 @@ class Smtp:
                 except ValueError as error:
                     msg = f"{name}: {error}"
                     raise ValueError(msg) from error
+
+    def _check_listing(self) -> None:
         for name, value in (
             ("list_id", self.list_id),
             *(("unsubscribe", u) for u in self.unsubscribe),
