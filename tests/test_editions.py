@@ -830,6 +830,17 @@ def test_a_month_without_an_sla_has_a_banner_and_counts() -> None:
     assert (found.scorecard.total.actual, found.scorecard.total.status) == (60, Status.NO_TARGET)
 
 
+def test_a_goal_that_cannot_be_computed_is_named_beside_the_total_that_lacks_it() -> None:
+    complete = Terms("DACH", JANUARY, Decimal(1000), Fraction(1), Fraction("0.1"))
+    without_rate = replace(complete, segment="UKI", close_rate=None, sales_close_rate=Fraction(0))
+    revenue = tuple(RevenueGoal(name, june(1), Decimal(14_000)) for name in ("DACH", "UKI"))
+    sla = Plan("CHF", (("DACH", "CHF"), ("UKI", "CHF")), revenue, (complete, without_rate))
+    found = edition(june(15), facts=replace(FACTS, plan=sla))
+
+    assert found.scorecard.total.goal == 140
+    assert found.warnings == (Note(NoteCode.CLOSE_RATE_MISSING, "UKI"),)
+
+
 def test_an_sla_carried_forward_says_so_once() -> None:
     agreed = [
         Terms(name, JANUARY, Decimal(1000), Fraction(1), Fraction("0.1"))

@@ -64,6 +64,24 @@ def test_measured_figures_and_leads_arrive_and_everything_agrees(tmp_path: Path)
     assert formulas_without_value(path) == []
 
 
+@pytest.mark.parametrize("customers", [0, 60])
+def test_a_rate_that_no_goal_can_rest_on_is_told_and_not_written(
+    tmp_path: Path, customers: int
+) -> None:
+    path = written(tmp_path)
+    before = goals(load_plan(path), JANUARY)
+    found = fill(
+        path, deals=statistics(deals("DACH", customers, 40, f"{15_000 * customers}", "CHF"))
+    )
+
+    assert goals(load_plan(path), JANUARY) == before
+    warned = [finding.text for finding in found if finding.level == "warning"]
+    assert (
+        f"close rate of DACH stays: {customers} customers of 40 leads are no rate to plan with"
+        in warned
+    )
+
+
 def test_the_previous_file_stays_beside_it(tmp_path: Path) -> None:
     path = written(tmp_path)
     before = path.read_bytes()
