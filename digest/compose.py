@@ -140,7 +140,16 @@ def facts_of(settings: Settings) -> editions.Facts:
 
 
 def _count(settings: Settings, period: Period, now: datetime) -> LeadCounts:
-    return settings.connector.count_leads(period=period, segments=settings.segments, now=now)
+    counts = settings.connector.count_leads(period=period, segments=settings.segments, now=now)
+    if not counts.reconciled:
+        found = sum(row.leads for row in counts.rows)
+        raise ConnectorError(
+            settings.connector_name,
+            Reason.UNRECONCILED,
+            f"the days add up to {found} leads, the source counts {counts.total}",
+            remedy="look at the source; the next call counts anew",
+        )
+    return counts
 
 
 def nothing_there(

@@ -8,8 +8,8 @@ decides who sends; any number of callers may run this at any time.
 from __future__ import annotations
 
 import time as clocks
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Literal
@@ -17,7 +17,13 @@ from zoneinfo import ZoneInfo
 
 from digest.addresses import ascii_address, masked
 from digest.channels import Channel, Completes, Reconciles, Repeatable, Session
-from digest.errors import ConnectorError, DeliveryError, LedgerError, OutcomeUnknownError
+from digest.errors import (
+    ConfigError,
+    ConnectorError,
+    DeliveryError,
+    LedgerError,
+    OutcomeUnknownError,
+)
 from digest.ledger import (
     AT_WORK,
     WAITING,
@@ -145,6 +151,9 @@ class _Job:
     def deliveries(self) -> tuple[Delivery, ...]:
         return self.ledger.deliveries(self.digest_id, self.business_date)
 
+    def mark(self, state: RunState, note: str | None = None) -> None:
+        self.ledger.mark_before_messages(self.digest_id, self.business_date, state, note)
+
 
 def send(
     *,
@@ -213,6 +222,7 @@ def send(
     hook("recovered")
     if not named:
         _refuse_the_past(job)
+        ledger.expire_before(digest_id, business_date)
     ledger.open_run(digest_id, business_date)
     if named:
         ledger.reopen(digest_id, business_date)
@@ -230,6 +240,7 @@ def expire(*, digest_id: str, business_date: date, ledger: Ledger, zone: str) ->
     The days are covered by the next edition, which starts at the last one really sent.
     """
     ledger.recover()
+    ledger.expire_before(digest_id, business_date)
     ledger.open_run(digest_id, business_date)
     ledger.expire(digest_id, business_date)
     rows = ledger.deliveries(digest_id, business_date)
@@ -238,6 +249,13 @@ def expire(*, digest_id: str, business_date: date, ledger: Ledger, zone: str) ->
         ledger.mark_run(digest_id, business_date, RunState.EXPIRED, "send_until has passed")
     outcomes = tuple(_outcome(row, row, zone) for row in rows)
     return SendResult(max(_exit_code(outcomes), 4 if late else 0), outcomes, None)
+
+
+def skip(*, digest_id: str, business_date: date, ledger: Ledger, reason: str) -> None:
+    """Write down that a date has no edition, and why; a run that has begun stays as it is."""
+    run = ledger.open_run(digest_id, business_date)
+    if run.state is RunState.PLANNED:
+        ledger.mark_before_messages(digest_id, business_date, RunState.SKIPPED, reason)
 
 
 def test_send(
@@ -300,16 +318,24 @@ def _frozen_edition(
     frozen = job.ledger.edition(job.digest_id, job.business_date)
     if frozen is None:
         previous = job.ledger.previous_edition(job.digest_id, job.business_date)
-        try:
+        job.mark(RunState.COLLECTING)
+        with _held_on_failure(job):
             edition = compose(from_json(previous) if previous else None)
-        except ConnectorError as error:
-            job.ledger.mark_run(job.digest_id, job.business_date, RunState.HELD, str(error))
-            raise
         job.hook("composed")
         frozen = job.ledger.freeze_edition(job.digest_id, job.business_date, to_json(edition))
         job.hook("edition frozen")
     # Always through JSON, so that the first attempt and every later one render the same.
     return from_json(frozen)
+
+
+@contextmanager
+def _held_on_failure(job: _Job) -> Iterator[None]:
+    """Leave the reason with the run when something keeps its edition back; a later call tries again."""
+    try:
+        yield
+    except (ConnectorError, ConfigError) as error:
+        job.mark(RunState.HELD, str(error))
+        raise
 
 
 def _freeze_messages(job: _Job, edition: Edition, known: Mapping[str, Delivery]) -> frozenset[str]:
@@ -330,18 +356,23 @@ def _freeze_messages(job: _Job, edition: Edition, known: Mapping[str, Delivery])
             continue
         wishes = (recipient.language, recipient.segments)
         if wishes not in rendered:
-            rendered[wishes] = job.render(edition, recipient)
+            with _held_on_failure(job):
+                rendered[wishes] = job.render(edition, recipient)
         channel = job.channels[name]
         message = rendered[wishes]
         content = _packed(job.packers, channel, message, recipient, zone=zone, key=key, now=now)
         again = isinstance(channel, Repeatable) and channel.repeatable
         planned.append(Planned(key, name, _normalised(recipient), content, again))
+    if planned:
+        job.mark(RunState.RENDERED)
     job.hook("rendered")
     if planned:
         job.ledger.plan(job.digest_id, job.business_date, planned)
         job.hook("messages frozen")
     if known.keys() - wanted.keys():
         job.ledger.cancel_except(job.digest_id, job.business_date, tuple(wanted))
+    if any(known[key].state is State.CANCELLED for key in known.keys() & wanted.keys()):
+        job.ledger.restore(job.digest_id, job.business_date, tuple(wanted))
     return frozenset(wanted)
 
 

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -195,6 +196,8 @@ def test_on_a_free_day_send_says_why_and_succeeds(unsent: Terminal) -> None:
 
     assert done.exit_code == 0
     assert "no edition on 2026-06-14: weekend" in done.stdout
+    history = unsent.digest("history", unsent.config).stdout
+    assert history == "2026-06-14  skipped    nobody (weekend)\n"
 
 
 def test_a_test_send_is_marked_and_leaves_the_real_one_alone(unsent: Terminal) -> None:
@@ -259,6 +262,29 @@ def test_history_lists_both_editions_with_masked_recipients(terminal: Terminal) 
     assert (
         "marketing@" not in terminal.digest("history", terminal.config, "--format", "json").stdout
     )
+
+
+def test_history_says_what_is_needed_to_settle_an_open_outcome(terminal: Terminal) -> None:
+    key = "demo/2026-06-15/smtp/marketing@example.com"
+    ledger = sqlite3.connect(terminal.folder / "ledger.sqlite")
+    changed = ledger.execute(
+        "UPDATE deliveries SET state = 'unknown', note = 'relay:25 had it, then no answer'"
+        " WHERE key = ?",
+        (key,),
+    )
+    assert changed.rowcount == 1
+    ledger.commit()
+    ledger.close()
+    mails = [path.read_bytes() for path in (terminal.folder / "inbox").glob("*.eml")]
+
+    shown = terminal.digest("history", terminal.config).stdout
+    facts = json.loads(terminal.digest("history", terminal.config, "--format", "json").stdout)
+
+    (open_one,) = facts["unknown"]
+    assert open_one["message_id"] in [message_from_bytes(mail)["Message-ID"] for mail in mails]
+    assert shown.startswith(f"outcome unknown: {key}\n")
+    for needed in (open_one["message_id"], open_one["since"], "relay:25 had it, then no answer"):
+        assert needed in shown
 
 
 def test_history_without_a_ledger_says_so(unsent: Terminal) -> None:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from digest.compose import Memory, compose, latest_business_date
-from digest.errors import ConfigError, ConnectorError
-from digest.model import Edition, Forecast, Kind
+from digest.connectors import Connector
+from digest.errors import ConfigError, ConnectorError, Reason
+from digest.model import Edition, Forecast, Kind, LeadCounts, Period, Segment
 from digest.settings import Settings, load
 
 NOW = datetime(2026, 7, 2, 6, tzinfo=UTC)
@@ -128,6 +129,32 @@ def test_the_record_of_forecasts_is_carried_from_edition_to_edition(settings: Se
 def test_a_day_without_an_edition_says_why(settings: Settings, day: date, reason: str) -> None:
     with pytest.raises(ConfigError, match=f"no edition on {day}: {reason}"):
         sent(settings, day)
+
+
+@dataclass(frozen=True)
+class Contradicting:
+    """A source whose second question gives another total than its days, from a month on."""
+
+    inner: Connector
+    until: date
+
+    def count_leads(
+        self, *, period: Period, segments: Sequence[Segment], now: datetime
+    ) -> LeadCounts:
+        counts = self.inner.count_leads(period=period, segments=segments, now=now)
+        return replace(counts, total=61, reconciled=period.end > self.until)
+
+
+@pytest.mark.parametrize("until", [june(15), june(1)])
+def test_counts_that_contradict_themselves_hold_the_edition(
+    settings: Settings, until: date
+) -> None:
+    source = Contradicting(settings.connector, until)
+
+    with pytest.raises(ConnectorError, match="the source counts 61") as raised:
+        sent(replace(settings, connector=source), june(15))
+
+    assert raised.value.reason is Reason.UNRECONCILED
 
 
 def test_the_latest_business_date_is_today_or_the_workday_before(settings: Settings) -> None:

@@ -193,6 +193,12 @@ class _Work:
         if figure.win_rate is not None:
             flags += f"; of the closed deals {float(figure.win_rate):.0%} were won"
         few = "; fewer than five deals" if figure.few_deals else ""
+        if figure.leads and figure.close_rate is None:
+            self._say(
+                "warning", "sla", (row, columns["close_rate"]),
+                f"close rate of {figure.segment} stays: {figure.customers} customers of {figure.leads} "
+                "leads are no rate to plan with",
+            )  # fmt: skip
         if (
             figure.leads
             and figure.close_rate is not None

@@ -88,6 +88,24 @@ def test_without_known_customers_deal_sizes_are_filled_and_close_rates_stay(tmp_
     assert {name: terms.close_rate for name, terms in after.items()} == before
 
 
+@pytest.mark.parametrize("customers", [0, 60])
+def test_a_rate_that_no_goal_can_rest_on_is_told_and_not_written(
+    tmp_path: Path, customers: int
+) -> None:
+    path = written(tmp_path)
+    before = goals(load_plan(path), JANUARY)
+    found = fill(
+        path, deals=statistics(deals("DACH", customers, 40, f"{15_000 * customers}", "CHF"))
+    )
+
+    assert goals(load_plan(path), JANUARY) == before
+    warned = [finding.text for finding in found if finding.level == "warning"]
+    assert (
+        f"close rate of DACH stays: {customers} customers of 40 leads are no rate to plan with"
+        in warned
+    )
+
+
 def test_the_previous_file_stays_beside_it(tmp_path: Path) -> None:
     path = written(tmp_path)
     before = path.read_bytes()
