@@ -42,9 +42,19 @@ def html(view: View, locale: Locale, templates: Path | None = None) -> str:
         ConfigError: a user's template is at fault; names file and line.
     """
     environment = environment_for(templates, markup=True)
-    mjml = _INDENT.sub("\n", fill(environment, "digest.mjml", view, locale, templates))
     rules, _, _ = _loader(environment).get_source(environment, "cells.css")
-    return _inliner(rules).inline(_lean(_to_html(mjml, templates)))
+    source = mjml(view, locale, templates)
+    return _inliner(rules).inline(_lean(_to_html(source, templates)))
+
+
+def mjml(view: View, locale: Locale, templates: Path | None = None) -> str:
+    """Return the mail's MJML, every value filled in.
+
+    Raises:
+        ConfigError: a user's template is at fault; names file and line.
+    """
+    environment = environment_for(templates, markup=True)
+    return _INDENT.sub("\n", fill(environment, "digest.mjml", view, locale, templates))
 
 
 # ----------------------------------------------------------------------------------------- Jinja2

@@ -6,7 +6,7 @@ import pytest
 
 from digest.render import lint, render
 from tests.render.editions import SCENARIOS, fullest
-from tests.render.test_golden import LOCALES
+from tests.render.outputs import LOCALES
 
 
 def size(count: int, locale: str) -> int:
