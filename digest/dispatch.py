@@ -107,6 +107,7 @@ def message_for(settings: Settings, edition: Edition, recipient: Recipient) -> M
         language=recipient.language,
         segments_first=recipient.segments,
         templates=settings.templates,
+        brand=settings.brand,
     )
 
 

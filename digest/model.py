@@ -610,6 +610,46 @@ class FollowUp:
     segments: tuple[SegmentFollowUp, ...] = ()
 
 
+class ActionCode(StrEnum):
+    """What an action asks for; `render` has the words for each."""
+
+    DOUBT_ZERO = "doubt_zero"
+    ASK_SOURCE = "ask_source"
+    AGREE_GOALS = "agree_goals"
+    COMPLETE_WORKSHEET = "complete_worksheet"
+    CATCH_UP = "catch_up"
+    LAST_DAY = "last_day"
+    ANSWER = "answer"
+    TRY_AGAIN = "try_again"
+    NEW_PACE = "new_pace"
+    ASSIGN = "assign"
+    REVIEW = "review"
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One thing that today needs, and the number it follows from.
+
+    Attributes:
+        segment: whose it is, None for all. For ANSWER the segment that waits most.
+        number: leads usual (DOUBT_ZERO), segments without numbers (ASK_SOURCE), leads that stand without a
+            goal (AGREE_GOALS, COMPLETE_WORKSHEET), leads per workday (CATCH_UP, NEW_PACE), leads to go
+            (LAST_DAY), leads (ANSWER, TRY_AGAIN, ASSIGN), the goal at measured rates (REVIEW).
+        other: what it is set against: the rate so far (CATCH_UP) or of the closed month (NEW_PACE), the
+            segment's share (ANSWER), the promised attempts (TRY_AGAIN), the agreed goal (REVIEW); the number
+            of segments where not all lack a goal (AGREE_GOALS).
+        text: verbatim values of the source (ASSIGN).
+        pressing: the segment is behind, not only at risk.
+    """
+
+    code: ActionCode
+    segment: str | None = None
+    number: Fraction | None = None
+    other: Fraction | None = None
+    text: str | None = None
+    pressing: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class PlanRate:
     """The one exchange rate of an SLA year: units of the plan currency per unit of `currency`."""
@@ -672,13 +712,37 @@ class Image:
 
 
 @dataclass(frozen=True, slots=True)
+class Logo:
+    """A logo as mails show it: opaque, at double density; `width` and `height` in CSS pixels."""
+
+    png: bytes = field(repr=False)
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class Brand:
+    """A customer's own look. `accent` is "#rrggbb"; what is None stays the product's."""
+
+    accent: str | None = None
+    logo: Logo | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
-    """An edition in one language, rendered for every channel; it knows no recipient."""
+    """An edition in one language, rendered for every channel; it knows no recipient.
+
+    Attributes:
+        month: first day of the month it is about; on a month close of the closed one.
+        thread_subject: a subject that stays the same all month, for mails that form one conversation.
+    """
 
     digest: str
     business_date: date
+    month: date
     language: str
     subject: str
+    thread_subject: str
     preheader: str
     html: str = field(repr=False)
     text: str = field(repr=False)
@@ -701,6 +765,15 @@ class Recipient:
     segments: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Dkim:
+    """The sender's own DKIM key: selector and domain under which its public half stands in the DNS."""
+
+    domain: str
+    selector: str
+    private_key: Secret
+
+
 @dataclass(frozen=True, slots=True)
 class MailHeaders:
     """What a mail says of its sender; made by the channel, written by `render.mime`.
@@ -711,6 +784,8 @@ class MailHeaders:
         unsubscribe: https or mailto addresses for List-Unsubscribe.
         one_click: an https address among them answers POST (RFC 8058).
         timezone: IANA zone of the Date header.
+        thread: the mails of a month form one conversation, which costs them the verdict in the subject.
+        dkim: key to sign with, None to leave that to the relay.
     """
 
     sender: str
@@ -719,6 +794,8 @@ class MailHeaders:
     unsubscribe: tuple[str, ...] = ()
     one_click: bool = False
     timezone: str = "Europe/Zurich"
+    thread: bool = False
+    dkim: Dkim | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -135,7 +135,10 @@ def test_render_writes_the_files_of_an_edition(terminal: Terminal, tmp_path: Pat
     done = terminal.digest("render", terminal.config, "--out", tmp_path / "out")
 
     assert done.exit_code == 0
-    names = ["digest.eml", "digest.html", "digest.txt", "scorecard.json", "waterfall.png"]
+    names = [
+        *("digest.eml", "digest.html", "digest.txt"),
+        *("scorecard.json", "waterfall.png", "waterfall.svg"),
+    ]
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == names
     assert 'src="waterfall.png"' in (tmp_path / "out/digest.html").read_text()
 

@@ -10,6 +10,8 @@ from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
 
+import PIL.Image
+
 from digest.connectors.spreadsheet import Spreadsheet
 from digest.connectors.sql import Sql
 from digest.resources import config_folder
@@ -41,6 +43,7 @@ def example(folder: Path, text: str = EXAMPLE) -> Settings:
 def files_for(folder: Path) -> None:
     """Write the files that the example names."""
     (folder / "templates").mkdir()
+    PIL.Image.new("RGB", (80, 40), "#1a4f8b").save(folder / "logo.png")
     starts = (date(2026, 1, 1) + timedelta(days=28 * n) for n in range(13))
     rows = (f"{2026 + n // 12},{n % 12 + 1},{start}" for n, start in enumerate(starts))
     (folder / "fiscal.csv").write_text("year,period,start\n" + "\n".join(rows))

@@ -11,6 +11,7 @@ from pathlib import Path
 from digest.model import Edition, MailHeaders, Message, Recipient
 from digest.render.mime import pack
 from digest.render.scorecard import scorecard_json
+from digest.render.svg import waterfall_svg
 
 NOBODY = Recipient("recipient@digest.example")
 EXAMPLE_HEADERS = MailHeaders(sender="digest@digest.example")
@@ -41,6 +42,7 @@ def write_files(
         "digest.txt": message.text.encode(),
         "digest.eml": mail,
         **{image.filename: image.png for image in message.images},
+        "waterfall.svg": waterfall_svg(edition, message.language).encode(),
         "scorecard.json": (json.dumps(scorecard, ensure_ascii=False, indent=2) + "\n").encode(),
     }
     folder.mkdir(parents=True, exist_ok=True)

@@ -13,7 +13,7 @@ from digest.calculator import Thresholds
 from digest.channels import Channel
 from digest.connectors import Connector, MeasuresDeals, MeasuresFollowUp
 from digest.followup import Promise
-from digest.model import Segment
+from digest.model import Brand, Segment
 from digest.sla import Plan
 from digest.workdays import Calendar
 
@@ -76,6 +76,7 @@ class Settings:
     frozen_after_workdays: int
     link: str | None
     templates: Path | None
+    brand: Brand
     fiscal_periods: tuple[FiscalPeriod, ...]
     warnings: tuple[str, ...] = ()
 

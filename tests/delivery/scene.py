@@ -120,6 +120,8 @@ def render(edition: Edition, recipient: Recipient) -> Message:
     return Message(
         digest=edition.digest,
         business_date=edition.business_date,
+        month=date(2026, 6, 1),
+        thread_subject="Leads June 2026 - Leads",
         language=recipient.language or edition.language,
         subject=f"Leads: {edition.scorecard.total.actual} of 100 – à Genève",
         preheader="",

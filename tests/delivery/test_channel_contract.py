@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from datetime import date
 from email.parser import BytesParser
 from email.policy import default
 from pathlib import Path
@@ -29,6 +30,8 @@ CANARY = "canary-77aa"
 MESSAGE = Message(
     digest="leads",
     business_date=TODAY,
+    month=date(2026, 6, 1),
+    thread_subject="Leads June 2026 - Leads",
     language="de-CH",
     subject="«Grüezi» – l'été à Genève: 1’234",
     preheader="",

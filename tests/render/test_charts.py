@@ -107,7 +107,7 @@ def test_a_picture_that_cannot_be_drawn_costs_the_picture_and_not_the_mail(
 
 @pytest.mark.parametrize("top", [1, 3, 7, 55, 140, 999, 12_345, 145_600_000])
 def test_the_scale_has_three_to_five_whole_steps(top: int) -> None:
-    step = charts._step(top)
+    step = charts.step(top)
 
     assert step >= 1
     assert top / step <= 4
