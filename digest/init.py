@@ -406,7 +406,7 @@ def _slack(ask: Ask) -> SlackChannel | None:
 def _secret(ask: Ask, what: str, variable: str) -> SecretPlace:
     return _until_valid(
         ask,
-        f"Where {what} is kept, never {what} itself: the name of an environment variable, "
+        f"Where {what} is kept, never the secret itself: the name of an environment variable, "
         "file:PATH or keyring:SERVICE/USER",
         variable,
         _place,

@@ -132,7 +132,7 @@ def portal_of(folder: Path, answers: Mapping[str, str]) -> tuple[hubspot.Hubspot
     for name in ("smtp.txt", "hubspot.txt"):
         (folder / name).write_text("planted-hubspot\n")
         (folder / name).chmod(0o600)
-    environment = {"CLIENT_SECRET": "planted-client"}
+    environment = {**ENVIRONMENT, "CLIENT_SECRET": "planted-client"}
     settings = load(
         folder / "digest.toml", environment=environment, keyring=lambda *_: "planted-refresh"
     )
@@ -173,7 +173,7 @@ SALESFORCE = {
     "Leads are in": "salesforce",
     "My Domain": "https://Company.lightning.force.com/",
     "The app's consumer key": "3MVG9",
-    "Where the app's": "env:ORG_SECRET",
+    "Where the app's consumer": "env:ORG_SECRET",
     "Its fields with the dates": "MQL_Date__c, SQL_Date__c",
     "Its field with the segment": "Region__c",
 }
@@ -184,7 +184,9 @@ def org_of(folder: Path, answers: Mapping[str, str | list[str]]) -> tuple[Settin
     for name in ("smtp.txt", "org.pem"):
         (folder / name).write_text("planted")
         (folder / name).chmod(0o600)
-    settings = load(folder / "digest.toml", environment={"ORG_SECRET": "planted-secret"})
+    settings = load(
+        folder / "digest.toml", environment={**ENVIRONMENT, "ORG_SECRET": "planted-secret"}
+    )
     assert settings.warnings == ()
     assert isinstance(settings.connector, Salesforce)
     return settings, settings.connector
@@ -212,7 +214,7 @@ def test_a_certificate_and_deals_are_set_up_by_choice(tmp_path: Path) -> None:
         **SALESFORCE,
         "Login": "JWT",
         "The app's user": "digest@company.example",
-        "Where the app's": "file:org.pem",
+        "Where the app's private": "file:org.pem",
         "Object": "Contact",
         "Field of Opportunity": "Region__c",
     }
@@ -236,7 +238,7 @@ def test_the_rest_of_the_sales_half_waits_in_comments(tmp_path: Path) -> None:
     (tmp_path / "smtp.txt").write_text("planted")
     (tmp_path / "smtp.txt").chmod(0o600)
 
-    settings = load(config, environment={"ORG_SECRET": "planted"})
+    settings = load(config, environment={**ENVIRONMENT, "ORG_SECRET": "planted"})
 
     assert settings.deals is not None
     assert settings.follow_up is not None
@@ -252,7 +254,7 @@ def test_the_rest_of_the_sales_half_waits_in_comments(tmp_path: Path) -> None:
         ("Object", "My leads", "Lead", "No API name 'My leads'"),
         ("Its fields with the dates", "CreatedDate,", "CreatedDate", "No API name ''"),
         ("Field of Opportunity", "Region c", "", "No API name 'Region c'"),
-        ("Where the app's", "planted hunter!", "ORG_SECRET", "no name of a variable"),
+        ("Where the app's consumer", "planted hunter!", "ORG_SECRET", "no name of a variable"),
     ],
 )
 def test_an_answer_about_the_org_that_is_of_no_use_is_asked_again(

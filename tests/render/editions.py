@@ -662,6 +662,31 @@ def sales_half() -> Edition:
     )
 
 
+def fullest(count: int) -> Edition:
+    """Every block the mail can have, on a bad day: what the size limits must hold."""
+    told, bad = sales_half(), behind()
+    assert told.follow_up is not None
+    many = many_segments(count)
+    names = [r.segment or "" for r in many.scorecard.segments]
+    return replace(
+        bad,
+        scorecard=replace(
+            bad.scorecard, segments=many.scorecard.segments, total=many.scorecard.total
+        ),
+        bridge=many.bridge,
+        counts=many.counts,
+        source_total=many.source_total,
+        follow_up=replace(
+            told.follow_up,
+            segments=tuple(
+                replace(told.follow_up.segments[n % 4], segment=name)
+                for n, name in enumerate(names)
+            ),
+        ),
+        drift=told.drift,
+    )
+
+
 def sales_kept() -> Edition:
     """A day on which sales kept its promise: one line is enough."""
     told = sales_half().follow_up

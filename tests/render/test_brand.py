@@ -107,7 +107,7 @@ def test_a_branded_mail_shows_logo_and_accent_and_a_plain_one_neither() -> None:
 
 
 def test_dark_mode_leaves_the_customers_accent_alone() -> None:
-    rule = ".button a {"
+    rule = ".button a{"
 
     assert rule in render(edition(), chart=False).html
     assert rule not in render(edition(), brand=Brand(ACCENT), chart=False).html
