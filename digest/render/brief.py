@@ -34,7 +34,7 @@ def brief(view: View, locale: Locale, *, title: str, segments_first: tuple[str, 
         columns=_columns(view, locale),
         rows=tuple(_row(line) for line in _lines(view, locale, segments_first)),
         total=_row(view.table.total),
-        link=(locale.gettext("Open the figures in full"), view.link)
+        link=(locale.gettext("See all the figures"), view.link)
         if view.link and len(view.link) <= _LONGEST_LINK
         else None,
         facts=tuple(fact for fact in view.footer if fact[0] in _facts(locale)),

@@ -266,7 +266,7 @@ def test_an_address_cannot_end_its_own_link() -> None:
 
     (link,) = (text for text in mrkdwn(posted(source)) if text.startswith("<"))
 
-    assert link == "<https://digest.example/?a=1&amp;b=%3Cx%3E%7Cy|Open the figures in full>"
+    assert link == "<https://digest.example/?a=1&amp;b=%3Cx%3E%7Cy|See all the figures>"
 
 
 def test_what_stands_for_one_letter_is_never_cut_in_two() -> None:
