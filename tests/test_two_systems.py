@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import fields, replace
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -23,6 +22,7 @@ from tests.fakes.salesforce import Fault, Org, shared
 from tests.hubspot.scene import MQL, Scene, scene
 from tests.hubspot.scene import on as entered_on
 from tests.salesforce.orgs import connector as salesforce_to
+from tests.salesforce.orgs import given_to
 
 MONDAY = date(2026, 10, 19)
 NOW = datetime(2026, 10, 19, 6, tzinfo=UTC)
@@ -93,10 +93,6 @@ def settings_of(folder: Path, portal: Scene, org: Org) -> Settings:
         deals=to_fake(org, settings.deals),
         follow_up=(promise, to_fake(org, followed)),
     )
-
-
-def given_to(source: object) -> dict[str, Any]:
-    return {item.name: getattr(source, item.name) for item in fields(source) if item.init}  # type: ignore[arg-type] # connectors are dataclasses
 
 
 def to_fake(org: Org, source: object) -> Salesforce:

@@ -17,7 +17,7 @@ from digest.connectors.salesforce.wire import Wire
 from digest.errors import ConfigError, ConnectorError, DigestError, Reason
 from digest.model import DayCount, LeadCounts, Secret
 from tests.fakes.salesforce import Fault, Org, shared
-from tests.salesforce.orgs import JUNE, NOON, NOW, SEGMENTS, connector
+from tests.salesforce.orgs import JUNE, NOON, NOW, SEGMENTS, connector, given_to
 
 HTML = "<html><body>We are down for maintenance</body></html>"
 EXPIRED = [{"message": "Session expired or invalid", "errorCode": "INVALID_SESSION_ID"}]
@@ -280,8 +280,7 @@ def test_a_host_that_nobody_knows_points_at_the_domain() -> None:
     class Nowhere(Salesforce):
         wire = Wire(sleep=lambda _: None)
 
-    given = {name: value for name, value in vars(connector(Org())).items() if name != "wire"}
-    source = Nowhere(**given | {"domain": "nobody-knows-this.invalid"})
+    source = Nowhere(**given_to(connector(Org())) | {"domain": "nobody-knows-this.invalid"})
     with pytest.raises(ConnectorError, match=r"no host of this name; check domain") as caught:
         source.count_leads(period=JUNE, segments=SEGMENTS, now=NOW)
     assert caught.value.reason is Reason.TRANSIENT

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from importlib.util import find_spec
 from typing import ClassVar, Literal
 
 from digest.conditions import Exclusion, Filter, check_exclusions, check_website
+from digest.connectors.salesforce.kept import Kept
 from digest.connectors.salesforce.soql import condition
 from digest.connectors.salesforce.wire import Wire
 from digest.errors import ConfigError, nearest
@@ -164,6 +165,7 @@ class Salesforce:
     max_calls: int = 20
     deals: Deals | None = None
     follow_up_columns: FollowUpColumns | None = None
+    kept: Kept = field(default_factory=Kept, init=False, repr=False, compare=False)
 
     # Not a setting: a test reaches a server on loopback by a subclass with its own.
     wire: ClassVar[Wire] = Wire()

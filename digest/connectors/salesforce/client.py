@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
-from weakref import WeakKeyDictionary
 from xml.parsers.expat import ExpatError
 
 import requests
@@ -334,15 +333,11 @@ def login_arguments(settings: Salesforce, session: LimitedSession) -> dict[str, 
     }
 
 
-_clients: WeakKeyDictionary[Salesforce, Client] = WeakKeyDictionary()
-
-
 def client_of(settings: Salesforce) -> Client:
     """Return the client of a connector: its token and its fields serve every question of a process."""
-    client = _clients.get(settings)
-    if client is None:
-        client = _clients[settings] = Client(settings)
-    return client
+    if settings.kept.client is None:
+        settings.kept.client = Client(settings)
+    return settings.kept.client
 
 
 def _kind(error: Exception) -> str:
