@@ -1,7 +1,8 @@
 """Keep the lock files in step with pyproject.toml.
 
 `python .ci/locks.py` checks, offline, that each lock was written for the present dependency tables;
-`python .ci/locks.py --write` writes them anew with uv. A lock lists versions and hashes, nothing else.
+`python .ci/locks.py --write` writes them anew with uv and npm. A lock lists versions and hashes, nothing
+else: no address, so that each machine asks the index it is set up for.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[1]
 LOCKS = {
@@ -20,8 +22,10 @@ LOCKS = {
     "run": ["pyproject.toml", "--extra", "postgres", "--extra", "mysql"],
     "dev": ["pyproject.toml", "--extra", "dev"],
 }
+NODE = ROOT / ".ci" / "node"
 UV = ROOT / ".tools" / "bin" / "uv"
 PINNED = re.compile(r"^[a-z0-9][a-z0-9.-]*==[^ ]+( ; .+)? \\$")
+EXACT = re.compile(r"^\d+\.\d+\.\d+$")
 HASH = re.compile(r"^    --hash=sha256:[0-9a-f]{64}( \\)?$")
 
 
@@ -55,6 +59,40 @@ def write(name: str, options: list[str]) -> None:
     path.write_text("\n".join([header(), *lines, ""]))
 
 
+def write_node() -> None:
+    """Resolve the lock of the Node tools; leave out what npm adds beside versions and hashes."""
+    subprocess.run(
+        ["npm", "install", "--package-lock-only", "--ignore-scripts"],  # noqa: S607 - the machine's npm
+        check=True,
+        cwd=NODE,
+    )
+    path = NODE / "package-lock.json"
+    lock = json.loads(path.read_text())
+    for package in lock["packages"].values():
+        for key in ("funding", "license"):
+            package.pop(key, None)
+    path.write_text(json.dumps(lock, indent=2) + "\n")
+
+
+def mistakes_of_node(declared: dict[str, Any], lock: dict[str, Any]) -> list[str]:
+    """Return what is wrong with package-lock.json, given package.json."""
+    tools = declared["devDependencies"]
+    found = [
+        f"package.json: {name} must be one exact version, found {version!r}"
+        for name, version in tools.items()
+        if not EXACT.match(version)
+    ]
+    if lock["packages"][""]["devDependencies"] != tools:
+        found.append("package-lock.json is older than package.json; run `make lock`")
+    for name, package in lock["packages"].items():
+        if name and not package.get("integrity", "").startswith("sha512-"):
+            found.append(f"package-lock.json, {name}: no sha512 hash")
+        for key, value in package.items():
+            if key == "resolved" or "://" in json.dumps(value):
+                found.append(f"package-lock.json, {name}: an address does not belong here: {key}")
+    return found
+
+
 def mistakes(name: str) -> list[str]:
     """Return what is wrong with one lock."""
     path = ROOT / "requirements" / f"{name}.lock"
@@ -76,6 +114,10 @@ if __name__ == "__main__":
     if "--write" in sys.argv:
         for lock, chosen in LOCKS.items():
             write(lock, chosen)
-    found = [mistake for lock in LOCKS for mistake in mistakes(lock)]
+        write_node()
+    found = [mistake for lock in LOCKS for mistake in mistakes(lock)] + mistakes_of_node(
+        json.loads((NODE / "package.json").read_text()),
+        json.loads((NODE / "package-lock.json").read_text()),
+    )
     print("\n".join(found) or "lock files are up to date")
     sys.exit(bool(found))

@@ -7,7 +7,7 @@ and is never 0. No value here holds a lead's personal data or text made for a re
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
@@ -294,12 +294,18 @@ class SegmentDeals:
 
 @dataclass(frozen=True, slots=True)
 class DealStatistics:
-    """What steps 2 and 4 of the worksheet measure; one entry per segment and currency."""
+    """What steps 2 and 4 of the worksheet measure; one entry per segment and currency.
+
+    Attributes:
+        no_customers: why the source cannot tell which leads became customers; there are no close rates
+            then, whatever the entries say. None when it can.
+    """
 
     window: Period
     segments: tuple[SegmentDeals, ...]
     as_of: datetime
     origin: Origin
+    no_customers: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -610,6 +616,46 @@ class FollowUp:
     segments: tuple[SegmentFollowUp, ...] = ()
 
 
+class ActionCode(StrEnum):
+    """What an action asks for; `render` has the words for each."""
+
+    DOUBT_ZERO = "doubt_zero"
+    ASK_SOURCE = "ask_source"
+    AGREE_GOALS = "agree_goals"
+    COMPLETE_WORKSHEET = "complete_worksheet"
+    CATCH_UP = "catch_up"
+    LAST_DAY = "last_day"
+    ANSWER = "answer"
+    TRY_AGAIN = "try_again"
+    NEW_PACE = "new_pace"
+    ASSIGN = "assign"
+    REVIEW = "review"
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One thing that today needs, and the number it follows from.
+
+    Attributes:
+        segment: whose it is, None for all. For ANSWER the segment that waits most.
+        number: leads usual (DOUBT_ZERO), segments without numbers (ASK_SOURCE), leads that stand without a
+            goal (AGREE_GOALS, COMPLETE_WORKSHEET), leads per workday (CATCH_UP, NEW_PACE), leads to go
+            (LAST_DAY), leads (ANSWER, TRY_AGAIN, ASSIGN), the goal at measured rates (REVIEW).
+        other: what it is set against: the rate so far (CATCH_UP) or of the closed month (NEW_PACE), the
+            segment's share (ANSWER), the promised attempts (TRY_AGAIN), the agreed goal (REVIEW); the number
+            of segments where not all lack a goal (AGREE_GOALS).
+        text: verbatim values of the source (ASSIGN).
+        pressing: the segment is behind, not only at risk.
+    """
+
+    code: ActionCode
+    segment: str | None = None
+    number: Fraction | None = None
+    other: Fraction | None = None
+    text: str | None = None
+    pressing: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class PlanRate:
     """The one exchange rate of an SLA year: units of the plan currency per unit of `currency`."""
@@ -672,18 +718,85 @@ class Image:
 
 
 @dataclass(frozen=True, slots=True)
+class Logo:
+    """A logo as mails show it: opaque, at double density; `width` and `height` in CSS pixels."""
+
+    png: bytes = field(repr=False)
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class Brand:
+    """A customer's own look. `accent` is "#rrggbb"; what is None stays the product's."""
+
+    accent: str | None = None
+    logo: Logo | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BriefFigure:
+    """One of the four figures of a short form: what it is, the number, what it is measured against."""
+
+    label: str
+    number: str
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Brief:
+    """The short form of an edition in one language, for channels that carry no mail; all numbers written.
+
+    Attributes:
+        title: the mail's subject. summary: verdict and worst segment in one line, for a notification.
+        status: (word, sign, look); the looks are "good", "warning", "bad" and "neutral".
+        sentences: the verdict and what follows from it. warnings: about the data.
+        figures: four, always.
+        changes: since the last edition, corrections one by one; the month that begins.
+        columns, rows: behind first, at risk next, each by shortfall; before them what the reader asked for.
+        total: the last row of that table.
+        link: (words, https address), None without one.
+        facts: (label, text) of cut-off, source with its time, calendar.
+        corrected: what stands above an edition that somebody corrected in its thread.
+    """
+
+    title: str
+    summary: str
+    status: tuple[str, str, str]
+    sentences: tuple[str, ...]
+    warnings: tuple[str, ...]
+    figures: tuple[BriefFigure, ...]
+    changes: tuple[str, ...]
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    total: tuple[str, ...]
+    link: tuple[str, str] | None
+    facts: tuple[tuple[str, str], ...]
+    corrected: str
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
-    """An edition in one language, rendered for every channel; it knows no recipient."""
+    """An edition in one language, rendered for every channel; it knows no recipient.
+
+    Attributes:
+        month: first day of the month it is about; on a month close of the closed one.
+        thread_subject: a subject that stays the same all month, for mails that form one conversation.
+        html, text: the mail's parts, to which `images` belong.
+        brief: what other channels are packed from.
+    """
 
     digest: str
     business_date: date
+    month: date
     language: str
     subject: str
+    thread_subject: str
     preheader: str
     html: str = field(repr=False)
     text: str = field(repr=False)
     images: tuple[Image, ...] = ()
-    slack: Mapping[str, object] | None = None
+    brief: Brief | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -703,6 +816,15 @@ class Recipient:
     calendar: str | None = None
 
 
+@dataclass(frozen=True)
+class Dkim:
+    """The sender's own DKIM key: selector and domain under which its public half stands in the DNS."""
+
+    domain: str
+    selector: str
+    private_key: Secret
+
+
 @dataclass(frozen=True, slots=True)
 class MailHeaders:
     """What a mail says of its sender; made by the channel, written by `render.mime`.
@@ -713,6 +835,8 @@ class MailHeaders:
         unsubscribe: https or mailto addresses for List-Unsubscribe.
         one_click: an https address among them answers POST (RFC 8058).
         timezone: IANA zone of the Date header.
+        thread: the mails of a month form one conversation, which costs them the verdict in the subject.
+        dkim: key to sign with, None to leave that to the relay.
     """
 
     sender: str
@@ -721,6 +845,8 @@ class MailHeaders:
     unsubscribe: tuple[str, ...] = ()
     one_click: bool = False
     timezone: str = "Europe/Zurich"
+    thread: bool = False
+    dkim: Dkim | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,8 @@ from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
 
+import PIL.Image
+
 from digest.connectors.spreadsheet import Spreadsheet
 from digest.connectors.sql import Sql
 from digest.resources import config_folder
@@ -17,7 +19,12 @@ from digest.settings import Settings, all_settings, load
 from digest.sla import goals
 from digest.worksheet import write_new
 
-ENVIRONMENT = {"DIGEST_DB_PASSWORD": "planted", "DIGEST_SMTP_PASSWORD": "planted"}
+ENVIRONMENT = {
+    "DIGEST_DB_PASSWORD": "planted",
+    "DIGEST_SMTP_PASSWORD": "planted",
+    "DIGEST_SLACK_TOKEN": "xoxb-planted",
+    "DIGEST_TEAMS_WEBHOOK": "https://0.11.environment.api.powerplatform.com/workflows/planted",
+}
 EXAMPLE = (config_folder() / "example.toml").read_text(encoding="utf-8")
 _HEADING = re.compile(r"^(?:# )?\[+([a-z_.]+)\]+(?:\s|$)", re.MULTILINE)
 _KEY = re.compile(r"(?:^|^# |[{,] )([a-z_]+) = ", re.MULTILINE)
@@ -41,6 +48,7 @@ def example(folder: Path, text: str = EXAMPLE) -> Settings:
 def files_for(folder: Path) -> None:
     """Write the files that the example names."""
     (folder / "templates").mkdir()
+    PIL.Image.new("RGB", (80, 40), "#1a4f8b").save(folder / "logo.png")
     starts = (date(2026, 1, 1) + timedelta(days=28 * n) for n in range(13))
     rows = (f"{2026 + n // 12},{n % 12 + 1},{start}" for n, start in enumerate(starts))
     (folder / "fiscal.csv").write_text("year,period,start\n" + "\n".join(rows))
@@ -64,7 +72,7 @@ def test_the_example_loads_without_a_warning(tmp_path: Path) -> None:
     assert settings.warnings == ()
     assert isinstance(settings.connector, Sql)
     assert isinstance(settings.deals, Spreadsheet)
-    assert set(settings.channels) == {"smtp", "file"}
+    assert set(settings.channels) == {"smtp", "file", "slack", "teams"}
     assert len(settings.fiscal_periods) == 13
 
 

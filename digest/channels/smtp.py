@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from digest.addresses import ascii_address, mailbox, masked
 from digest.errors import DeliveryError, OutcomeUnknownError
-from digest.model import Envelope, Finding, MailHeaders, Recipient, Secret
+from digest.model import Dkim, Envelope, Finding, MailHeaders, Recipient, Secret
+from digest.signing import check_key
 
 if TYPE_CHECKING:
     import smtplib
@@ -30,6 +31,8 @@ _RECONNECTS = 2
 _QUIT_SECONDS = 5.0
 _LONGEST_REPLY = 300  # characters of a relay's words that are kept
 _DONE, _NEVER, _CLOSING = 2, 5, 421
+_SELECTOR = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,61}[A-Za-z0-9])?")
+_LONGEST_LIST = 850  # a header that may not be folded must stay well below the 998 of RFC 5322
 _NO_HEADER = str.maketrans(dict.fromkeys("<>,", " "))
 
 
@@ -75,6 +78,8 @@ class Smtp:
         ca_file: certificate authority of the relay when it is a private one; relative to the settings.
         sender: From, "Name <address>". bounce_address: envelope sender, default the From address.
         list_id, unsubscribe, one_click: the List-* headers; unsubscribe are https or mailto addresses.
+        thread: "month" makes one conversation of a month's mails; their subject then stays the same.
+        dkim: signs with the sender's own key; leave it out where the relay signs.
         local_hostname: what EHLO says, default the sender's domain.
         max_per_connection: messages before a fresh connection.
         folder: where relative paths start; not a setting.
@@ -95,6 +100,8 @@ class Smtp:
     list_id: str | None = None
     unsubscribe: tuple[str, ...] = ()
     one_click: bool = False
+    thread: Literal["none", "month"] = "none"
+    dkim: Dkim | None = None
     local_hostname: str | None = None
     timeouts: Timeouts = field(default_factory=Timeouts)
     max_per_connection: int = 100
@@ -119,6 +126,27 @@ class Smtp:
             )
             raise ValueError(msg)
         self._check_addresses()
+        self._check_listing()
+        # An empty key is one that could not be read, which has been told already.
+        if self.dkim is not None and self.dkim.private_key.reveal():
+            self._check_dkim(self.dkim)
+
+    def _check_dkim(self, dkim: Dkim) -> None:
+        sender, domain = mailbox(self.sender).domain, dkim.domain.lower()
+        if sender != domain and not sender.endswith(f".{domain}"):
+            msg = (
+                f"dkim.domain: {dkim.domain!r} is not the domain of the sender; "
+                f"receivers trust a signature of {sender} or a domain above it"
+            )
+            raise ValueError(msg)
+        if not _SELECTOR.fullmatch(dkim.selector):
+            msg = f"dkim.selector: {dkim.selector!r} is no name in the DNS, such as digest2026"
+            raise ValueError(msg)
+        try:
+            check_key(dkim)
+        except ValueError as error:
+            msg = f"dkim: {error}"
+            raise ValueError(msg) from error
 
     def _check_addresses(self) -> None:
         for name, read, values in (
@@ -133,12 +161,18 @@ class Smtp:
                 except ValueError as error:
                     msg = f"{name}: {error}"
                     raise ValueError(msg) from error
+
+    def _check_listing(self) -> None:
         for name, value in (
             ("list_id", self.list_id),
             *(("unsubscribe", u) for u in self.unsubscribe),
         ):
             if value is not None and not re.fullmatch(r"[!-~]+", value.translate(_NO_HEADER)):
                 msg = f"{name}: {value!r} must be plain ASCII without spaces, commas and angle brackets"
+                raise ValueError(msg)
+        for name, links in (("list_id", (self.list_id or "",)), ("unsubscribe", self.unsubscribe)):
+            if (length := sum(len(link) + len("<>, ") for link in links)) > _LONGEST_LIST:
+                msg = f"{name}: {length} characters are too many for a header, allowed are {_LONGEST_LIST}"
                 raise ValueError(msg)
         for link in self.unsubscribe:
             if not link.startswith(("https://", "mailto:")):
@@ -163,6 +197,8 @@ class Smtp:
             list_id=self.list_id,
             unsubscribe=self.unsubscribe,
             one_click=self.one_click,
+            thread=self.thread == "month",
+            dkim=self.dkim,
         )
 
     @property
@@ -206,7 +242,17 @@ class Smtp:
 
     def _advice(self) -> Iterator[Finding]:
         domain = mailbox(self.sender).domain
-        yield Finding("ok", "smtp", f"the relay should sign mail from {domain} with DKIM")
+        if self.dkim is None:
+            yield Finding("ok", "smtp", f"the relay should sign mail from {domain} with DKIM")
+        else:
+            name = f"{self.dkim.selector}._domainkey.{self.dkim.domain}"
+            yield Finding("ok", "smtp", f"mails are signed; the public key must stand at {name}")
+        if self.thread == "month":
+            text = (
+                "a month's mails form one conversation: their subject has no verdict, and Gmail "
+                "clips long conversations"
+            )
+            yield Finding("warning", "smtp", text)
         if self.security == "none" and not _is_loopback(self.host):
             text = f"mail to {self.host} travels unencrypted (allow_plaintext)"
             yield Finding("warning", "smtp", text)
@@ -308,7 +354,9 @@ class SmtpSession:
                 (settings.host, settings.used_port), settings.timeouts.connect
             )
         except OSError as error:
-            raise self._error(f"cannot be reached ({_reason(error)})") from error
+            raise self._error(
+                f"cannot be reached ({_reason(error)}); check host, port and firewall"
+            ) from error
         # Nagle and delayed ACK together cost about 45 ms a mail over TLS; set on the plain socket.
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.settimeout(settings.timeouts.command)

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import fields, is_dataclass
-from datetime import datetime
+from datetime import date, datetime
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from digest.errors import ConfigError
-from digest.model import Edition, Image, MailHeaders, Message, Recipient
+from digest.model import Brand, Brief, Edition, Image, MailHeaders, Message, Recipient
+from digest.render import slack, teams
 from digest.render.locales import Locale, locale_for
 from digest.render.scorecard import scorecard_json
 from digest.render.text import render_terminal
-from digest.render.view import CHART_CID, MOST_ROWS, View, view
+from digest.render.view import CHART_CID, View
+
+if TYPE_CHECKING:
+    from digest.render.writing import Wish
 
 __all__ = ["PACKERS", "render", "render_terminal", "scorecard_json"]
 
 log = logging.getLogger(__name__)
 
-FEWEST_ROWS = 5
+PLAIN = Brand()
 
 
 def render(
@@ -28,6 +32,7 @@ def render(
     language: str | None = None,
     segments_first: tuple[str, ...] = (),
     templates: Path | None = None,
+    brand: Brand = PLAIN,
     chart: bool = True,
 ) -> Message:
     """Render an edition in one language; the same edition gives the same message.
@@ -36,41 +41,60 @@ def render(
         edition: what happened.
         language: of the reader; None for the digest's language.
         segments_first: names of the segments that lead the table.
+        brand: logo and accent colour.
         templates: the user's folder, which overrides the built-in templates file by file.
         chart: draw the waterfall.
 
     Raises:
         ConfigError: unknown language, or a user's template is at fault; names file and line.
     """
-    from digest.render import email, lint, text
+    from digest.render import words
+    from digest.render.writing import Wish, write
 
     locale = locale_for(language or edition.language)
     picture = _picture(edition, locale) if chart else None
-    for rows in range(MOST_ROWS, FEWEST_ROWS - 1, -5):
-        shown = view(
-            edition,
-            locale,
-            segments_first=segments_first,
-            chart=picture is not None,
-            most_rows=rows,
-        )
-        html = email.html(shown, locale, templates)
-        if lint.size(html) <= lint.LARGEST_HTML:
-            break
-    body = text.text(shown, locale, templates)
-    _refuse(html, body, shown, templates)
+    wish = Wish(edition, locale.tag, segments_first, brand, templates, picture is not None)
+    if templates is None:
+        written = write(wish)
+    else:
+        from digest.render.confined import write_confined
+
+        written = write_confined(wish)
+    shown = wish.view()
     return Message(
         digest=edition.digest,
         business_date=edition.business_date,
+        month=_month(edition),
         language=locale.tag,
-        subject=text.subject(shown, locale, templates),
+        subject=written.subject,
+        thread_subject=words.thread_subject(locale, edition.title, _month(edition)),
         preheader=shown.preheader,
-        html=html,
-        text=body,
-        images=()
-        if picture is None
-        else (Image(CHART_CID, "waterfall.png", picture, shown.chart_alt),),
+        html=written.html,
+        text=written.text,
+        images=tuple(_images(shown, picture, brand)),
+        brief=_brief(wish, shown, locale, title=written.subject),
     )
+
+
+def _month(edition: Edition) -> date:
+    card = edition.closed.scorecard if edition.closed else edition.scorecard
+    return card.period.start
+
+
+def _images(shown: View, picture: bytes | None, brand: Brand) -> Iterator[Image]:
+    if brand.logo is not None:
+        yield Image(shown.brand.logo_cid, "logo.png", brand.logo.png, shown.title)
+    if picture is not None:
+        yield Image(CHART_CID, "waterfall.png", picture, shown.chart_alt)
+
+
+def _brief(wish: Wish, shown: View, locale: Locale, *, title: str) -> Brief:
+    """Make the short form; unlike the mail it may name any of the segments, however many there are."""
+    from digest.render.brief import brief
+
+    if shown.table.rest is not None:
+        shown = wish.view(len((wish.edition.closed or wish.edition).scorecard.segments))
+    return brief(shown, locale, title=title, segments_first=wish.segments_first)
 
 
 def _picture(edition: Edition, locale: Locale) -> bytes | None:
@@ -87,28 +111,6 @@ def _picture(edition: Edition, locale: Locale) -> bytes | None:
         return None
 
 
-def _refuse(html: str, body: str, shown: View, templates: Path | None) -> None:
-    from digest.render import lint
-
-    found = lint.findings(html, body, verbatim=lint.with_marks(_strings(shown)))
-    if not found:
-        return
-    if templates is not None:
-        raise ConfigError(*(f"{templates}: {sentence}" for sentence in found))
-    raise RuntimeError("; ".join(found))
-
-
-def _strings(value: object) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, tuple):
-        for item in value:
-            yield from _strings(item)
-    elif is_dataclass(value):
-        for field in fields(value):
-            yield from _strings(getattr(value, field.name))
-
-
 def _mime(
     message: Message,
     *,
@@ -123,4 +125,9 @@ def _mime(
     return pack(message, recipient=recipient, headers=headers, key=key, sent_at=sent_at, test=test)
 
 
-PACKERS: Mapping[str, Callable[..., bytes]] = {"mime": _mime}
+PACKERS: Mapping[str, Callable[..., bytes]] = {
+    "mime": _mime,
+    "slack": slack.pack,
+    "slack with chart": partial(slack.pack, chart=True),
+    "teams": teams.pack,
+}

@@ -46,6 +46,19 @@ class Waterfall:
     forecast: Forecast | None
     complete: bool
 
+    def remaining(self) -> tuple[tuple[float, float], ...]:
+        """Return (days since the month began, share of the remaining work done): flat on free days."""
+        done = len(self.new)
+        straight = ((float(done), 0.0), (float(self.length), 1.0))
+        if not self.staircase:
+            return straight
+        begin = self.staircase[done - 1] if done else 0.0
+        whole = self.staircase[-1] - begin
+        if whole <= 0:
+            return straight
+        shares = ((owed - begin) / whole for owed in self.staircase[done:])
+        return (straight[0], *((done + n, share) for n, share in enumerate(shares, 1)))
+
 
 def waterfall(edition: Edition) -> Waterfall:
     """Take what the picture needs out of an edition: the closed month on a month close."""
@@ -116,9 +129,9 @@ Label = tuple[float, str, str, bool]  # height, words, colour, bold
 
 def _draw(figure: Figure, picture: Waterfall, locale: Locale) -> None:
     totals = tuple(accumulate(picture.new))
-    top = _top(picture, totals)
-    step = _step(top)
-    ticks = {height: locale.compact(height) for height in range(0, int(top * 1.08) + 1, step)}
+    top = top_of(picture, totals)
+    apart = step(top)
+    ticks = {height: locale.compact(height) for height in range(0, int(top * 1.08) + 1, apart)}
     left = 0.03 + 0.0145 * max(map(len, ticks.values()))
     axes = figure.add_axes((left, 0.135, 0.83 - left, 0.775))
     axes.set_xlim(0.4, picture.length + 0.6)
@@ -133,7 +146,8 @@ def _draw(figure: Figure, picture: Waterfall, locale: Locale) -> None:
     _scales(axes, picture, ticks, locale)
 
 
-def _top(picture: Waterfall, totals: tuple[int, ...]) -> int:
+def top_of(picture: Waterfall, totals: Sequence[int]) -> int:
+    """Return the highest number that is drawn, at least 1."""
     highest = picture.forecast.high if picture.forecast else 0
     return max(1, picture.goal or 0, highest, *totals[-1:])
 
@@ -168,10 +182,8 @@ def _draw_forecast(
     forecast = picture.forecast
     if forecast is None or len(totals) == picture.length:
         return
-    start = len(totals) + 0.5
     now = totals[-1] if totals else 0
-    end = picture.length + 0.5
-    days, shares = _remaining(picture, start, end)
+    days, shares = zip(*((day + 0.5, share) for day, share in picture.remaining()), strict=True)
     low = [now + (forecast.low - now) * share for share in shares]
     high = [now + (forecast.high - now) * share for share in shares]
     mean = [now + (forecast.mean - now) * share for share in shares]
@@ -185,19 +197,6 @@ def _draw_forecast(
             False,
         )
     )
-
-
-def _remaining(picture: Waterfall, start: float, end: float) -> tuple[list[float], list[float]]:
-    """Return days and the share of the remaining work done by each: flat on free days."""
-    done = len(picture.new)
-    if not picture.staircase:
-        return [start, end], [0.0, 1.0]
-    begin = picture.staircase[done - 1] if done else 0.0
-    whole = picture.staircase[-1] - begin
-    if whole <= 0:
-        return [start, end], [0.0, 1.0]
-    shares = [(owed - begin) / whole for owed in picture.staircase[done:]]
-    return [start, *(done + n + 1.5 for n in range(len(shares)))], [0.0, *shares]
 
 
 def _mark_cut_off(
@@ -270,7 +269,7 @@ def _scales(axes: Axes, picture: Waterfall, ticks: dict[int, str], locale: Local
     axes.spines["bottom"].set_color(MUTED)
 
 
-def _step(top: float) -> int:
+def step(top: float) -> int:
     """Return a round step that gives three or four lines."""
     steps = (size * 10**power for power in range(12) for size in (1, 2, 5))
     return int(next(step for step in steps if top / step <= MOST_LINES))

@@ -15,13 +15,17 @@ from zoneinfo import ZoneInfo
 
 from digest.addresses import Mailbox, mailbox
 from digest.model import MailHeaders, Message, Recipient
+from digest.signing import sign
 
 if TYPE_CHECKING:
     from email.headerregistry import AddressHeader
 
 TEST_PREFIX = "[TEST] "
 _UNFOLDED = frozenset(
-    ("list-id", "list-unsubscribe", "list-unsubscribe-post", "message-id", "content-id")
+    (
+        *("list-id", "list-unsubscribe", "list-unsubscribe-post"),
+        *("message-id", "references", "in-reply-to", "content-id"),
+    )
 )
 _ADDRESSES = frozenset(("from", "reply-to", "to"))
 _LONGEST_LINE = 900
@@ -46,14 +50,15 @@ def pack(
     in the bytes is random.
 
     Raises:
-        ValueError: an address, a List-* value or a picture's name cannot stand in a mail.
+        ValueError: an address, a List-* value or a picture's name cannot stand in a mail, or the DKIM
+            key cannot be used.
         ParseBackError: the bytes do not say what was meant, which is a bug.
     """
     letter = _letter(message, recipient, headers, key, sent_at, test=test)
     mail = _assemble(message, letter)
     content = mail.as_bytes()
     _parse_back(content, message, letter)
-    return content
+    return sign(content, headers.dkim) if headers.dkim else content
 
 
 @dataclass(frozen=True)
@@ -67,6 +72,7 @@ class _Letter:
     date: datetime
     token: str
     listing: tuple[tuple[str, str], ...]
+    thread: str | None
 
     @property
     def message_id(self) -> str:
@@ -86,15 +92,21 @@ def _letter(
     *,
     test: bool,
 ) -> _Letter:
+    sender = mailbox(headers.sender)
+    subject = message.thread_subject if headers.thread else message.subject
     return _Letter(
-        sender=mailbox(headers.sender),
+        sender=sender,
         # One person, one address: a name would be one more thing to encode.
         recipient=Mailbox("", mailbox(recipient.address).address),
         reply_to=mailbox(headers.reply_to) if headers.reply_to else None,
-        subject=(TEST_PREFIX if test else "") + clean_subject(message.subject),
+        subject=(TEST_PREFIX if test else "") + clean_subject(subject),
         date=sent_at.astimezone(ZoneInfo(headers.timezone)).replace(microsecond=0),
         token=hashlib.sha256(key.encode()).hexdigest()[:24],
         listing=tuple(_listing(headers)),
+        # The conversation has no first mail: every one answers the same name of the month.
+        thread=f"<{message.digest}.{message.month:%Y-%m}@{sender.domain}>"
+        if headers.thread
+        else None,
     )
 
 
@@ -197,6 +209,8 @@ def _assemble(message: Message, letter: _Letter) -> EmailMessage:
     mail["Message-ID"] = letter.message_id
     mail["Auto-Submitted"] = "auto-generated"
     mail["X-Auto-Response-Suppress"] = "All"
+    if letter.thread:
+        mail["In-Reply-To"] = mail["References"] = letter.thread
     for name, value in letter.listing:
         mail[name] = value
     _add_bodies(mail, message, letter.token)
@@ -246,6 +260,8 @@ def _parse_back(content: bytes, message: Message, letter: _Letter) -> None:
             ("Reply-To", _boxes(mail, "Reply-To"), [letter.reply_to] if letter.reply_to else []),
             ("Content-Language", mail["Content-Language"], message.language),
             ("Message-ID", mail["Message-ID"], letter.message_id),
+            ("References", mail["References"], letter.thread),
+            ("In-Reply-To", mail["In-Reply-To"], letter.thread),
             ("Date", mail["Date"].datetime, letter.date),
             ("List-*", _found_listing(mail), letter.listing),
             ("text", text and _lines(text.get_content()), _lines(message.text)),

@@ -5,7 +5,8 @@ from __future__ import annotations
 from decimal import Decimal
 from fractions import Fraction
 
-from digest.model import Bridge, Drift, Edition, FollowUp, Forecast, Row, Scorecard, Value
+from digest.actions import actions
+from digest.model import Action, Bridge, Drift, Edition, FollowUp, Forecast, Row, Scorecard, Value
 from digest.render import words
 from digest.render.locales import Locale, half_up, locale_for
 from digest.render.view import safe_link
@@ -33,6 +34,7 @@ def scorecard_json(edition: Edition, language: str | None = None) -> Json:
         "bridge": _bridge(edition.bridge),
         "value": _value(card.value),
         "follow_up": _follow_up(edition.follow_up),
+        "today": [_action(action) for action in actions(edition)],
         "drift": None if edition.drift is None else [_drift(drift) for drift in edition.drift],
         "closed": _closed(locale, edition),
         "origin": {
@@ -44,6 +46,15 @@ def scorecard_json(edition: Edition, language: str | None = None) -> Json:
         },
         "warnings": words.warnings(locale, edition.warnings),
         "link": safe_link(edition.link),
+    }
+
+
+def _action(action: Action) -> Json:
+    return {
+        "action": action.code.value,
+        "segment": action.segment,
+        "number": _ratio(action.number),
+        "other": _ratio(action.other),
     }
 
 

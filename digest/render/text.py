@@ -94,26 +94,29 @@ def columns(rows: Iterable[Sequence[str]], indent: int = 0, gap: int = 2) -> str
 
 
 def table_rows(table: Table, headings: Sequence[str]) -> str:
-    """Set the segment table of the text part: name, status, actual, expected, gap, attainment."""
-    rows = [list(headings), *(_row(line) for line in table.lines)]
-    if table.unassigned is not None:
-        rows.append(_row(table.unassigned))
-    rows.append(_row(table.total))
+    """Set the segment table of the text part: name, status, actual, expected, gap, attainment.
+
+    A name too long for its column has a line of its own: cut names could look alike.
+    """
+    body = [_row(line) for line in (*table.lines, table.rest) if line is not None]
+    foot = [_row(line) for line in (table.unassigned, table.total) if line is not None]
+    rows = [list(headings), *body, *foot]
     numbers = [max(cells(row[n]) for row in rows) for n in range(2, len(headings))]
     pill = max(cells(row[1]) for row in rows)
     name = min(max(cells(row[0]) for row in rows), WIDTH - pill - sum(numbers) - 2 * 5)
-    lines = [
-        "  ".join(
-            [left(row[0], name), left(row[1], pill)]
+
+    def set_row(row: Sequence[str]) -> str:
+        fits = cells(row[0]) <= name
+        line = "  ".join(
+            [left(row[0] if fits else "", name), left(row[1], pill)]
             + [right(value, width) for value, width in zip(row[2:], numbers, strict=True)]
         )
-        for row in rows
-    ]
-    if table.more:
-        lines.insert(1 + len(table.lines), wrap(table.more))
-    rule = "-" * max(cells(line) for line in lines)
-    lines.insert(1, rule)
-    lines.insert(len(lines) - 1 - (table.unassigned is not None), rule)
+        return line if fits else f"{left(row[0], WIDTH)}\n{line}"
+
+    rule = "-" * (name + pill + sum(numbers) + 2 * 5)
+    lines = [set_row(headings), rule, *map(set_row, body), rule, *map(set_row, foot)]
+    if table.rest_names:
+        lines += ["", wrap(table.rest_names, 0, 2)]
     return "\n".join(lines)
 
 
@@ -181,6 +184,7 @@ def terminal(view: View, locale: Locale) -> str:
         if view.value
         else "",
         _terminal_follow_up(view, locale),
+        "\n".join(_line(f"→ {todo}", 0, 2) for todo in view.today),
         "\n".join(_line(sentence, 0, 2) for sentence in view.drift),
         "\n".join(
             _line(locale.gettext("%(label)s: %(value)s", label=label, value=value), 0, 2)
@@ -255,7 +259,13 @@ def _terminal_table(table: Table, locale: Locale) -> str:
     # What a lead is worth is agreed, not news: it has room beside a result, and is in the JSON always.
     rows = [row[:5] + row[8:] if table.closed else row[:8] for row in rows]
     widths, room = _room(rows)
-    if room < STUMP and not table.closed:  # so is a segment's goal, where words are long
+    if room < widths[0] and not table.closed:
+        # The range of a segment's forecast is the first thing that can go; the total's stands above.
+        rows = [[*row[:-1], row[-1].partition(" (")[0]] for row in rows]
+        widths, room = _room(rows)
+    if (
+        room < STUMP and not table.closed
+    ):  # a segment's goal is agreed too; it makes room for long words
         rows = [row[:5] + row[6:] for row in rows]
         widths, room = _room(rows)
     widths[0] = min(widths[0], LONGEST_NAME, room if room >= STUMP else LONGEST_NAME)
@@ -269,8 +279,6 @@ def _terminal_table(table: Table, locale: Locale) -> str:
     rule = "─" * max(cells(line) for line in written)
     written.insert(1, rule)
     written.insert(len(table.lines) + 2, rule)
-    if table.more:
-        written.insert(len(table.lines) + 2, table.more)
     return "\n".join(written)
 
 

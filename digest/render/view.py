@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from decimal import Decimal
 from fractions import Fraction
@@ -14,7 +14,9 @@ from functools import partial
 from typing import Literal
 from urllib.parse import urlsplit
 
+from digest.actions import actions
 from digest.model import (
+    Brand,
     Bridge,
     Drift,
     Edition,
@@ -27,11 +29,13 @@ from digest.model import (
     Value,
 )
 from digest.render import words
+from digest.render.brand import Look, look
 from digest.render.locales import NO_BREAK, Locale, half_up, shown
 from digest.render.words import NONE
 
 MOST_ROWS = 25
 WIDEST_NOTE = 90
+LETTERS_OF_REST = 600
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +91,16 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """The segment table: the shown lines, how many more there are, unassigned and total."""
+    """The segment table: the shown lines, the rest summed up, unassigned and total.
+
+    Attributes:
+        rest: "15 more segments" with their sums, None when all are shown.
+        rest_names: the same with their names, for below the table.
+    """
 
     lines: tuple[Line, ...]
-    more: str | None
+    rest: Line | None
+    rest_names: str | None
     unassigned: Line | None
     total: Line
     closed: bool
@@ -165,7 +175,7 @@ class View:
 
     Attributes:
         support: sentences under the headline. banner: data warnings. best_worst: month close only.
-        footer: (label, text) pairs in order.
+        today: what the day needs, at most three sentences. footer: (label, text) pairs in order.
         chart_alt: the picture in words; the picture itself is there when `chart` is true.
     """
 
@@ -190,9 +200,11 @@ class View:
     best_worst: tuple[str, ...]
     new_month: NewMonth | None
     follow_up: FollowUpBlock | None
+    today: tuple[str, ...]
     drift: tuple[str, ...]
     footer: tuple[tuple[str, str], ...]
     link: str | None
+    brand: Look
 
 
 CHART_CID = "waterfall@digest"
@@ -203,6 +215,7 @@ def view(
     locale: Locale,
     *,
     segments_first: tuple[str, ...] = (),
+    brand: Brand = Brand(),  # noqa: B008 - frozen
     chart: bool = True,
     most_rows: int = MOST_ROWS,
 ) -> View:
@@ -237,9 +250,13 @@ def view(
         best_worst=_best_worst(locale, edition, card),
         new_month=_new_month(locale, edition.scorecard) if closed else None,
         follow_up=_follow_up(locale, edition.follow_up),
+        today=tuple(
+            words.action(locale, todo, edition) for todo in actions(edition, first=segments_first)
+        ),
         drift=tuple(_drift(locale, drift, edition.scorecard) for drift in edition.drift or ()),
         footer=tuple(_footer(locale, edition, card)),
         link=safe_link(edition.link),
+        brand=look(brand),
     )
 
 
@@ -420,11 +437,12 @@ def _value_figure(locale: Locale, value: Value | None) -> Figure:
 
 def _table(locale: Locale, card: Scorecard, first: tuple[str, ...], most_rows: int) -> Table:
     kept = _never_hiding_the_behind(card.segments, first, most_rows)
-    lines = tuple(_line(locale, card, row) for row in _largest_shortfall_first(kept, first))
+    rest = [row for row in card.segments if row not in kept]
     unassigned = card.unassigned
     return Table(
-        lines=lines,
-        more=_more(locale, [row for row in card.segments if row not in kept]),
+        lines=tuple(_line(locale, card, row) for row in _largest_shortfall_first(kept, first)),
+        rest=_rest(locale, card, rest) if rest else None,
+        rest_names=_rest_names(locale, rest) if rest else None,
         unassigned=None if unassigned is None else _line(locale, card, unassigned),
         total=_line(locale, card, card.total),
         closed=card.closed,
@@ -450,10 +468,45 @@ def _largest_shortfall_first(rows: Sequence[Row], first: tuple[str, ...]) -> lis
     return sorted(rows, key=rank)
 
 
-def _more(locale: Locale, rest: Sequence[Row]) -> str | None:
-    if not rest:
-        return None
-    sentence = locale.ngettext("and %(n)s more segment", "and %(n)s more segments", len(rest))
+def _rest(locale: Locale, card: Scorecard, rows: Sequence[Row]) -> Line:
+    line = _line(locale, card, _summed(card, rows))
+    return replace(line, name=_more(locale, rows), pill=None, look="neutral")
+
+
+def _rest_names(locale: Locale, rows: Sequence[Row]) -> str:
+    names = [shown(row.segment or "", 40) for row in rows]
+    return locale.gettext(
+        "%(segments)s: %(names)s",
+        segments=_more(locale, rows),
+        names=words.as_far_as_fits(locale, names, LETTERS_OF_REST),
+    )
+
+
+def _summed(card: Scorecard, rows: Sequence[Row]) -> Row:
+    """Add rows up; a sum with an unknown part is unknown."""
+    actual = _sum([row.actual for row in rows])
+    goal = _sum([row.goal for row in rows])
+    expected = _sum([row.expected for row in rows])
+    due = goal if card.closed else expected
+    return Row(
+        segment=None,
+        status=Status.NO_TARGET,
+        actual=None if actual is None else int(actual),
+        goal=None if goal is None else int(goal),
+        expected=expected,
+        # As in every row: the shown figures add up.
+        gap=None if actual is None or due is None else int(actual) - int(half_up(due)),
+        attainment=actual / goal if actual is not None and goal else None,
+    )
+
+
+def _sum(parts: Sequence[Fraction | int | None]) -> Fraction | None:
+    known = [Fraction(part) for part in parts if part is not None]
+    return sum(known, Fraction(0)) if len(known) == len(parts) else None
+
+
+def _more(locale: Locale, rest: Sequence[Row]) -> str:
+    sentence = locale.ngettext("%(n)s more segment", "%(n)s more segments", len(rest))
     behind = sum(words.LOOKS[row.status] == "bad" for row in rest)
     if not behind:
         return sentence

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import date
 from decimal import Decimal
 from fractions import Fraction
+from itertools import accumulate
 
 from digest.model import (
     UNASSIGNED,
+    Action,
+    ActionCode,
     Correction,
     Edition,
     Note,
@@ -120,6 +124,13 @@ def subject(locale: Locale, card: Scorecard) -> str:
     return locale.gettext(
         "Leads %(month)s: %(actual)s of %(goal)s - %(verdict)s, %(required)s per workday needed",
         **values,
+    )
+
+
+def thread_subject(locale: Locale, title: str, month: date) -> str:
+    """Return a subject that stays the same all month: mail programs thread by it."""
+    return locale.gettext(
+        "Leads %(month)s - %(title)s", month=locale.month_year(month), title=shown(title, 60)
     )
 
 
@@ -246,15 +257,19 @@ def _named(locale: Locale, card: Scorecard, status: Status) -> tuple[str, int]:
         (row for row in card.segments if row.status is status), key=lambda row: row.gap or 0
     )
     names = [shown(row.segment or "", 40) for row in rows]
-    fitting = max(1, sum(1 for n in range(1, len(names) + 1) if _letters(names[:n])))
+    return as_far_as_fits(locale, names, LETTERS_OF_NAMES), len(rows)
+
+
+def as_far_as_fits(locale: Locale, names: list[str], letters: int) -> str:
+    """List names up to so many letters, at least one, and count the others."""
+    if not names:
+        return ""
+    lengths = accumulate(map(len, names))
+    fitting = max(1, sum(1 for length in lengths if length <= letters))
     rest = len(names) - fitting
     if rest > 0:
         names = [*names[:fitting], locale.ngettext("%(n)s more", "%(n)s more", rest)]
-    return (locale.join(names) if names else "", len(rows))
-
-
-def _letters(names: list[str]) -> bool:
-    return sum(map(len, names)) <= LETTERS_OF_NAMES
+    return locale.join(names)
 
 
 def _rest_of_month(locale: Locale, card: Scorecard) -> str | None:
@@ -535,6 +550,153 @@ _MOST_LATE_ENTRIES = 6
 
 # Said in the footer, where the agreement is described, and not beside a segment's figures.
 ABOUT_THE_AGREEMENT = {NoteCode.SET_BY_HAND, NoteCode.GOAL_CHANGED, NoteCode.CARRIED_FORWARD}
+
+
+# ----------------------------------------------------------------------------------- what to do
+
+
+def action(locale: Locale, todo: Action, edition: Edition) -> str:
+    """Return an action as one sentence with the number it follows from."""
+    sentence = _ACTIONS[todo.code](locale, todo, edition)
+    if todo.segment is None or todo.code in _ACTION_NAMES_ITSELF:
+        return sentence[:1].upper() + sentence[1:]
+    return locale.gettext(
+        "%(segment)s: %(sentence)s", segment=segment_name(locale, todo.segment), sentence=sentence
+    )
+
+
+def _doubt_zero(locale: Locale, todo: Action, _: Edition) -> str:
+    if todo.number is None:
+        return locale.gettext("check the source, no lead came in.")
+    return locale.gettext(
+        "check the source, no lead came in where about %(usual)s are usual.",
+        usual=locale.number(todo.number),
+    )
+
+
+def _ask_source(locale: Locale, todo: Action, _: Edition) -> str:
+    return locale.ngettext(
+        "check the source, it gave no numbers for %(n)s segment.",
+        "check the source, it gave no numbers for %(n)s segments.",
+        _whole(todo.number),
+    )
+
+
+def _agree_goals(locale: Locale, todo: Action, edition: Edition) -> str:
+    leads = locale.ngettext(
+        "%(n)s lead stands without one", "%(n)s leads stand without one", _whole(todo.number)
+    )
+    if todo.other is None:
+        month = locale.month_year(edition.scorecard.period.start)
+        return locale.gettext("agree the goals of %(month)s: %(leads)s.", month=month, leads=leads)
+    return locale.ngettext(
+        "agree the goals of %(n)s segment: %(leads)s.",
+        "agree the goals of %(n)s segments: %(leads)s.",
+        _whole(todo.other),
+        leads=leads,
+    )
+
+
+def _complete_worksheet(locale: Locale, todo: Action, _: Edition) -> str:
+    return locale.ngettext(
+        "complete the worksheet, %(n)s lead stands without a goal.",
+        "complete the worksheet, %(n)s leads stand without a goal.",
+        _whole(todo.number),
+    )
+
+
+def _catch_up(locale: Locale, todo: Action, _: Edition) -> str:
+    required = tenths(locale, todo.number or Fraction(0))
+    if todo.other is None:
+        return locale.gettext("bring %(required)s leads per workday from today.", required=required)
+    return locale.gettext(
+        "bring %(required)s leads per workday from today; so far it was %(rate)s.",
+        required=required,
+        rate=tenths(locale, todo.other),
+    )
+
+
+def _last_day(locale: Locale, todo: Action, _: Edition) -> str:
+    return locale.ngettext(
+        "%(n)s lead to go today, the last workday.",
+        "%(n)s leads to go today, the last workday.",
+        _whole(todo.number),
+    )
+
+
+def _answer(locale: Locale, todo: Action, _: Edition) -> str:
+    sentence = locale.ngettext(
+        "answer %(n)s lead that has waited too long",
+        "answer %(n)s leads that have waited too long",
+        _whole(todo.number),
+    )
+    if todo.segment is None or todo.other is None:
+        return locale.gettext("sales: %(sentence)s.", sentence=sentence)
+    return locale.gettext(
+        "sales: %(sentence)s; %(segment)s has %(share)s of them.",
+        sentence=sentence,
+        segment=segment_name(locale, todo.segment),
+        share=locale.number(todo.other),
+    )
+
+
+def _try_again(locale: Locale, todo: Action, _: Edition) -> str:
+    return locale.ngettext(
+        "sales: try %(n)s lead again that had fewer than %(attempts)s attempts.",
+        "sales: try %(n)s leads again that had fewer than %(attempts)s attempts.",
+        _whole(todo.number),
+        attempts=locale.number(todo.other or 0),
+    )
+
+
+def _new_pace(locale: Locale, todo: Action, edition: Edition) -> str:
+    values = {
+        "month": locale.month(edition.scorecard.period.start),
+        "required": tenths(locale, todo.number or Fraction(0)),
+    }
+    if todo.other is None or edition.closed is None:
+        return locale.gettext("%(month)s needs %(required)s leads per workday.", **values)
+    return locale.gettext(
+        "%(month)s needs %(required)s leads per workday; %(before)s brought %(rate)s.",
+        before=locale.month(edition.closed.scorecard.period.start),
+        rate=tenths(locale, todo.other),
+        **values,
+    )
+
+
+def _assign(locale: Locale, todo: Action, _: Edition) -> str:
+    sentence = locale.ngettext(
+        "give %(n)s lead a segment", "give %(n)s leads a segment", _whole(todo.number)
+    )
+    if not todo.text:
+        return f"{sentence}."
+    return locale.gettext(
+        "%(sentence)s: %(values)s.", sentence=sentence, values=shown(todo.text, 80)
+    )
+
+
+def _review(locale: Locale, todo: Action, _: Edition) -> str:
+    return locale.gettext(
+        "talk about the agreement: at the measured rates it takes %(new)s leads, not %(old)s.",
+        new=locale.number(todo.number or 0),
+        old=locale.number(todo.other or 0),
+    )
+
+
+_ACTIONS: dict[ActionCode, Callable[[Locale, Action, Edition], str]] = {
+    ActionCode.DOUBT_ZERO: _doubt_zero,
+    ActionCode.ASK_SOURCE: _ask_source,
+    ActionCode.AGREE_GOALS: _agree_goals,
+    ActionCode.COMPLETE_WORKSHEET: _complete_worksheet,
+    ActionCode.CATCH_UP: _catch_up,
+    ActionCode.LAST_DAY: _last_day,
+    ActionCode.ANSWER: _answer,
+    ActionCode.TRY_AGAIN: _try_again,
+    ActionCode.NEW_PACE: _new_pace,
+    ActionCode.ASSIGN: _assign,
+    ActionCode.REVIEW: _review,
+}
+_ACTION_NAMES_ITSELF = {ActionCode.ANSWER}
 
 
 # ------------------------------------------------------------------------------------ other blocks

@@ -19,7 +19,7 @@ from digest.calculator import Thresholds
 from digest.channels import CHANNELS
 from digest.connectors import CONNECTORS, Connector
 from digest.errors import ConfigError, nearest
-from digest.model import Secret, Segment, SegmentMap
+from digest.model import Brand, Secret, Segment, SegmentMap
 from digest.settings.adapters import build, is_table, known_keys
 from digest.settings.document import DEEPEST
 from digest.settings.edges import channels_of, connector_of, deals_of, follow_up_of
@@ -39,6 +39,7 @@ from digest.settings.plan import plan_of
 from digest.settings.reading import Reading, Table
 from digest.settings.sections import (
     WEEKDAYS,
+    BrandSection,
     CalendarSection,
     FollowUpSection,
     Head,
@@ -70,6 +71,7 @@ _HEAD = known_keys(Head)[()]
 TOP = (
     *_HEAD,
     "ledger",
+    "brand",
     "schedule",
     "hold",
     "unassigned",
@@ -106,6 +108,7 @@ def assemble(path: Path, data: Table, mistakes: Mistakes) -> Settings | None:
     channels = channels_of(reading, plan.segments if plan else None)
     ledger = _ledger(reading)
     templates = _templates(reading, head)
+    brand = _brand(reading)
     periods = _fiscal_periods(reading, head)
     if mistakes.found:
         return None
@@ -131,6 +134,7 @@ def assemble(path: Path, data: Table, mistakes: Mistakes) -> Settings | None:
         channels=MappingProxyType(channels),
         thresholds=_thresholds(cast("StatusThresholds", limits), unassigned),
         weighting=head.weighting,
+        close_rates=head.close_rates,
         forecast=head.forecast,
         send_at=schedule.send_at,
         send_until=schedule.send_until,
@@ -145,8 +149,10 @@ def assemble(path: Path, data: Table, mistakes: Mistakes) -> Settings | None:
         frozen_after_workdays=head.frozen_after_workdays,
         link=head.link,
         templates=templates,
+        brand=brand,
         fiscal_periods=periods,
         warnings=mistakes.warnings,
+        lines=MappingProxyType(dict(mistakes.lines)),
     )
 
 
@@ -215,6 +221,26 @@ def _templates(reading: Reading, head: Head | None) -> Path | None:
     if not _is(folder, "is_dir"):
         reading.mistakes.add(("templates",), f"the folder {clip(str(folder), 300)} does not exist")
     return folder
+
+
+def _brand(reading: Reading) -> Brand:
+    section = reading.section(BrandSection, "brand")
+    if section is None or section.logo is None:
+        return Brand(section.accent if section else None)
+    from digest.render.brand import LARGEST_LOGO, LogoError, fit
+
+    path = reading.folder / section.logo
+    try:
+        with path.open("rb") as file:
+            return Brand(section.accent, fit(file.read(LARGEST_LOGO + 1)))
+    except LogoError as error:
+        problem = f"{clip(str(path), 300)}: {error}"
+    except OSError as error:
+        problem = file_problem(path, error)
+    except ValueError:  # a NUL in the name
+        problem = f"found {shown(section.logo)}; allowed: the name of a file"
+    reading.mistakes.add(("brand", "logo"), problem)
+    return Brand(section.accent)
 
 
 def _is(path: Path, what: str) -> bool:
@@ -432,6 +458,7 @@ def _fiscal_periods(reading: Reading, head: Head | None) -> tuple[FiscalPeriod, 
 def all_settings() -> tuple[str, ...]:
     """Return the dotted name of every setting there is, adapters' included, as documentation needs it."""
     sections = {
+        "brand": BrandSection,
         "schedule": Schedule,
         "hold": Hold,
         "unassigned": Unassigned,

@@ -99,6 +99,12 @@ def _whole(lowest: int, highest: int) -> Callable[[object], int]:
     return whole
 
 
+def _colour(value: object) -> str:
+    if not isinstance(value, str) or not _COLOUR.fullmatch(value.strip()):
+        raise _needs('a colour such as "#1a4f8b"', value)
+    return value.strip().lower()
+
+
 def _flag(value: object) -> bool:
     if not isinstance(value, bool):
         raise _needs("true or false", value)
@@ -121,6 +127,7 @@ def _weekday(value: object) -> str:
 
 
 _DURATION = re.compile(r"(?:(\d{1,4}) ?h)?(?: ?(\d{1,5}) ?min)?")
+_COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 _HOURS = re.compile(r"(\d\d?:\d\d) ?[-\u2013] ?(\d\d?:\d\d)")
 _LONGEST_MINUTES = 30 * 24 * 60
 
@@ -157,6 +164,7 @@ Ratio = Annotated[Fraction, PlainValidator(_ratio)]
 Ratios = Annotated[tuple[Fraction, ...], PlainValidator(_list_of(_ratio))]
 Amount = Annotated[Decimal, PlainValidator(_amount)]
 Amounts = Annotated[Decimal | tuple[tuple[date, Decimal], ...], PlainValidator(_amounts)]
+Colour = Annotated[str, PlainValidator(_colour)]
 Currency = Annotated[str, PlainValidator(_currency)]
 Text = Annotated[str, PlainValidator(_text)]
 Texts = Annotated[tuple[str, ...], PlainValidator(_list_of(_text))]
@@ -180,11 +188,20 @@ class Head:
     lead_definition: Text | None = None
     segment_kind: Literal["region", "persona", "channel"] = "region"
     weighting: Literal["workday", "calendar", "historical"] = "workday"
+    close_rates: Literal["pooled", "cohort"] = "pooled"
     forecast: Flag = True
     frozen_after_workdays: UpTo100 = 3
     link: Text | None = None
     templates: Text | None = None
     fiscal_periods: Text | None = None
+
+
+@dataclass(frozen=True)
+class BrandSection:
+    """[brand]: the customer's own look."""
+
+    accent: Colour | None = None
+    logo: Text | None = None
 
 
 @dataclass(frozen=True)

@@ -665,6 +665,31 @@ def sales_half() -> Edition:
     )
 
 
+def fullest(count: int) -> Edition:
+    """Every block the mail can have, on a bad day: what the size limits must hold."""
+    told, bad = sales_half(), behind()
+    assert told.follow_up is not None
+    many = many_segments(count)
+    names = [r.segment or "" for r in many.scorecard.segments]
+    return replace(
+        bad,
+        scorecard=replace(
+            bad.scorecard, segments=many.scorecard.segments, total=many.scorecard.total
+        ),
+        bridge=many.bridge,
+        counts=many.counts,
+        source_total=many.source_total,
+        follow_up=replace(
+            told.follow_up,
+            segments=tuple(
+                replace(told.follow_up.segments[n % 4], segment=name)
+                for n, name in enumerate(names)
+            ),
+        ),
+        drift=told.drift,
+    )
+
+
 def sales_kept() -> Edition:
     """A day on which sales kept its promise: one line is enough."""
     told = sales_half().follow_up
@@ -697,6 +722,190 @@ def hostile() -> Edition:
     )
 
 
+def last_workday() -> Edition:
+    """Tuesday, 30 June 2026: one day is left, and its leads are still to come."""
+    base = edition()
+    elapsed = Fraction(21)
+    actuals = {"DACH": 60, "Benelux": 31, "UK & Ireland": 27, "Nordics": 13}
+    statuses = {"DACH": Status.REACHED, "Nordics": Status.REACHED, "Benelux": Status.BEHIND}
+    rows = tuple(
+        row(
+            old.segment,
+            statuses.get(old.segment or "", Status.AT_RISK),
+            actuals[old.segment or ""],
+            old.goal,
+            elapsed=elapsed,
+            lead_value=old.lead_value,
+            currency=old.currency,
+            notes=(Note(NoteCode.FORECAST_BELOW_GOAL, old.segment),)
+            if old.segment == "UK & Ireland"
+            else (),
+        )
+        for old in base.scorecard.segments
+    )
+    daily = (*DAILY, *DAILY, 21)
+    total = row(
+        None,
+        Status.AT_RISK,
+        131,
+        140,
+        elapsed=elapsed,
+        forecast=Forecast(137.3, 134, 141, 0.1721),
+        currency="CHF",
+    )
+    return replace(
+        base,
+        business_date=date(2026, 6, 30),
+        scorecard=replace(
+            base.scorecard,
+            cut_off=date(2026, 6, 29),
+            elapsed=elapsed,
+            remaining=WORKDAYS - elapsed,
+            total=total,
+            segments=rows,
+            unassigned=None,
+            value=Value(
+                "CHF", Fraction(64000), Fraction(61890), Fraction(61890, 64000), mix_warning=False
+            ),
+            unknown=(),
+        ),
+        bridge=Bridge(
+            date(2026, 6, 28), 110, ((date(2026, 6, 29), 21),), (), 131, ((date(2026, 6, 29), 6.0),)
+        ),
+        covers=(date(2026, 6, 29),),
+        counts=spread(JUNE.start, daily, ("DACH", "Benelux", "DACH", "UK & Ireland", "Nordics")),
+        as_of=datetime(2026, 6, 30, 5, 31, tzinfo=UTC),
+        source_total=131,
+    )
+
+
+def after_holiday() -> Edition:
+    """Tuesday, 7 April 2026 in Zurich: the edition covers Maundy Thursday to Easter Monday."""
+    base = edition()
+    april = Period(date(2026, 4, 1), date(2026, 5, 1), ZONE)
+    easter = {date(2026, 4, 3): "Good Friday", date(2026, 4, 6): "Easter Monday"}
+    elapsed, workdays = Fraction(2), Fraction(20)
+    daily = (6, 5, 1, 0, 0, 2)
+    rows = tuple(
+        row(
+            name,
+            Status.TOO_EARLY,
+            leads,
+            goal,
+            elapsed=elapsed,
+            workdays=workdays,
+            lead_value=Fraction(value),
+            currency=currency,
+        )
+        for (name, goal, _, value, currency, _), leads in zip(REGIONS, (7, 4, 2, 1), strict=True)
+    )
+    new = tuple((date(2026, 4, day), daily[day - 1]) for day in range(2, 7))
+    return replace(
+        base,
+        business_date=date(2026, 4, 7),
+        scorecard=replace(
+            base.scorecard,
+            period=april,
+            cut_off=date(2026, 4, 6),
+            workdays=workdays,
+            elapsed=elapsed,
+            remaining=workdays - elapsed,
+            total=row(
+                None,
+                Status.TOO_EARLY,
+                14,
+                140,
+                elapsed=elapsed,
+                workdays=workdays,
+                forecast=Forecast(131.0, 108, 155, 0.3106),
+                currency="CHF",
+            ),
+            segments=rows,
+            unassigned=None,
+            value=None,
+            unknown=(),
+        ),
+        bridge=Bridge(
+            date(2026, 4, 1),
+            6,
+            new,
+            (),
+            14,
+            tuple(
+                (day, usual)
+                for (day, _), usual in zip(new, (6.5, 5.75, 1.0, 0.5, 6.0), strict=True)
+            ),
+        ),
+        covers=tuple(day for day, _ in new),
+        days=calendar(april, easter),
+        counts=spread(april.start, daily, ("DACH", "DACH", "Benelux", "UK & Ireland")),
+        as_of=datetime(2026, 4, 7, 5, 31, tzinfo=UTC),
+        source_total=14,
+    )
+
+
+def odd_goals() -> Edition:
+    """Goals of 0, 3 and 30,000 side by side, and a segment that brings more than was asked."""
+    base = edition()
+    rows = (
+        row(
+            "Partners",
+            Status.NO_TARGET,
+            3,
+            0,
+            notes=(Note(NoteCode.WITHOUT_GOAL, number=Fraction(3)),),
+        ),
+        row("Key accounts", Status.TOO_EARLY, 0, 3),
+        row("Web", Status.AHEAD, 16_480, 30_000, lead_value=Fraction(3, 2), currency="CHF"),
+        row("Fairs", Status.REACHED, 250, 100, lead_value=Fraction(120), currency="CHF"),
+    )
+    total = row(
+        None,
+        Status.AHEAD,
+        16_733,
+        30_103,
+        forecast=Forecast(36_800.4, 36_410, 37_195, 1.0),
+        currency="CHF",
+    )
+    return replace(
+        base,
+        scorecard=replace(
+            base.scorecard,
+            total=total,
+            segments=rows,
+            unassigned=None,
+            value=Value(
+                "CHF",
+                Fraction(57_000),
+                Fraction(54_720),
+                Fraction(54_720, 57_000),
+                mix_warning=True,
+            ),
+            unknown=(),
+        ),
+        bridge=replace(
+            base.bridge,
+            previous_actual=15_233,
+            corrections=(),
+            actual=16_733,
+            new=((date(2026, 6, 12), 1_500), (date(2026, 6, 13), 0), (date(2026, 6, 14), 0)),
+        ),
+        counts=spread(JUNE.start, (1_233, *(1_400,) * 10, 1_500, 0, 0), ("Web",)),
+        source_total=16_733,
+    )
+
+
+def sources_silent() -> Edition:
+    """Leads were counted; the systems of sales and of the deals did not answer."""
+    return replace(
+        edition(),
+        warnings=(
+            Note(NoteCode.FOLLOW_UP_MISSING, text="salesforce: the token was refused"),
+            Note(NoteCode.DEALS_MISSING, text="salesforce: the token was refused"),
+        ),
+    )
+
+
 @cache
 def message(scenario: str, language: str) -> Message:
     """Return what is sent of a scenario in a language; drawn once for all tests of a process."""
@@ -716,6 +925,10 @@ SCENARIOS: Mapping[str, Callable[[], Edition]] = {
     "one_segment": one_segment,
     "many_segments": many_segments,
     "month_close": month_close,
+    "last_workday": last_workday,
+    "after_holiday": after_holiday,
+    "odd_goals": odd_goals,
+    "sources_silent": sources_silent,
     "sales_half": sales_half,
     "sales_kept": sales_kept,
     "hostile": hostile,

@@ -140,7 +140,7 @@ def test_a_part_of_the_leads_is_not_written_as_if_it_were_the_month() -> None:
 
 @pytest.mark.parametrize("top", [1, 3, 7, 55, 140, 999, 12_345, 145_600_000])
 def test_the_scale_has_three_to_five_whole_steps(top: int) -> None:
-    step = charts._step(top)
+    step = charts.step(top)
 
     assert step >= 1
     assert top / step <= 4

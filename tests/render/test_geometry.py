@@ -2,31 +2,17 @@
 
 from __future__ import annotations
 
-import base64
 import re
-from collections.abc import Iterator
-from functools import cache
-from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, Route, sync_playwright
+from playwright.sync_api import Browser
 
-from digest.render import render
-from tests.render.editions import SCENARIOS
+from digest.render import lint
+from tests.render.chromium import CLIPPED, WIDTHS, needs_chromium, overflow, page_of
+from tests.render.outputs import EDITIONS, LOCALES, html_of, message_of
 
-CHROMIUM = Path("/usr/bin/chromium")
-pytestmark = [
-    pytest.mark.tool,
-    pytest.mark.skipif(not CHROMIUM.exists(), reason="needs Chromium at /usr/bin/chromium"),
-]
+pytestmark = [pytest.mark.tool, needs_chromium]
 
-# Elements whose content is wider than they are: what scrollWidth of the page does not tell.
-CLIPPED = """() => [...document.querySelectorAll('td, th, div, span, h1, h2, p, a')]
-  .filter(e => {
-    const style = getComputedStyle(e);
-    return style.display !== 'inline' && style.display !== 'none' && e.clientWidth > 0
-      && e.scrollWidth > e.clientWidth + 1;
-  }).map(e => e.outerHTML.slice(0, 160))"""
 CONTRAST = """() => {
   const rgb = c => c.match(/[\\d.]+/g).map(Number);
   const lum = ([r, g, b]) => [r, g, b].map(v => v / 255)
@@ -51,72 +37,44 @@ CONTRAST = """() => {
 }"""
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(
-            executable_path=str(CHROMIUM), args=["--no-sandbox", "--disable-gpu"]
-        )
-        yield started
-        started.close()
-
-
-def page_of(
-    browser: Browser,
-    html: str,
-    width: int,
-    scheme: str = "light",
-    requests: list[str] | None = None,
-) -> Page:
-    context = browser.new_context(
-        viewport={"width": width, "height": 900},
-        color_scheme="dark" if scheme == "dark" else "light",
-        is_mobile=width < 500,  # a plain window is never narrower than 500
-    )
-    page = context.new_page()
-
-    def refuse(route: Route) -> None:
-        if requests is not None:
-            requests.append(route.request.url)
-        route.abort()
-
-    page.route("**/*", refuse)
-    page.set_content(html)
-    return page
-
-
-@cache
-def html_of(scenario: str, language: str, *, images: bool = True) -> str:
-    message = render(SCENARIOS[scenario](), language=language)
-    html = message.html
-    for image in message.images:
-        data = "data:image/png;base64," + base64.b64encode(image.png).decode()
-        html = html.replace(f"cid:{image.cid}", data if images else "about:blank#none")
-    return html
-
-
-@pytest.mark.parametrize("width", [640, 375, 320])
-@pytest.mark.parametrize("language", ["en", "de-CH"])
-def test_nothing_overflows_is_clipped_or_fetched(
-    browser: Browser, width: int, language: str
-) -> None:
+@pytest.mark.parametrize("locale", LOCALES)
+def test_nothing_overflows_is_clipped_or_fetched(browser: Browser, locale: str) -> None:
     requests: list[str] = []
-    page = page_of(browser, "", width, requests=requests)
-    for scenario in SCENARIOS:
-        page.set_content(html_of(scenario, language))
+    desk, phone = (page_of(browser, "", width, requests=requests) for width in (640, 375))
+    for edition in EDITIONS:
+        for page, widths in ((desk, WIDTHS[:1]), (phone, WIDTHS[1:])):
+            page.set_content(html_of(edition, locale))
+            for width in widths:
+                page.set_viewport_size({"width": width, "height": 900})
 
-        assert page.evaluate("document.documentElement.scrollWidth") <= width, scenario
-        assert page.evaluate(CLIPPED) == [], scenario
-    assert [url for url in requests if not url.startswith("data:")] == []
+                assert overflow(page) == [], (edition, width)
+    assert requests == []
+
+
+@pytest.mark.parametrize(
+    "planted",
+    [
+        '<link rel="stylesheet" href="https://fonts.example/font.css">',
+        "<style>@font-face{font-family:f;src:url(https://f.example/f)}p{font-family:f}</style><p>w</p>",
+        '<img src="https://pixel.example/opened.png" alt="">',
+    ],
+)
+def test_what_a_mail_would_fetch_is_noticed(browser: Browser, planted: str) -> None:
+    requests: list[str] = []
+    html = html_of("at_risk", "en").replace("</body>", f"{planted}</body>")
+
+    page_of(browser, html, 640, requests=requests)
+
+    assert len(requests) == 1
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_text_is_readable_in_light_and_dark(browser: Browser, scheme: str) -> None:
-    for scenario in ("at_risk", "behind", "month_close", "sales_half", "no_data", "reached"):
-        page = page_of(browser, html_of(scenario, "en"), 640, scheme)
+    page = page_of(browser, "", 640, scheme)
+    for edition in ("at_risk", "behind", "month_close", "sales_half", "no_data", "reached"):
+        page.set_content(html_of(edition, "en"))
 
-        assert page.evaluate(CONTRAST) == [], scenario
-        page.context.close()
+        assert page.evaluate(CONTRAST) == [], edition
 
 
 def test_the_contrast_check_bites(browser: Browser) -> None:
@@ -135,30 +93,64 @@ def test_dark_mode_is_dark_to_the_edges(browser: Browser) -> None:
 
 @pytest.mark.parametrize(("width", "widest"), [(640, 640), (375, 460)])
 def test_the_mail_holds_where_styles_are_dropped(browser: Browser, width: int, widest: int) -> None:
-    for language in ("en", "de-CH"):
-        bare = re.sub(r"<style.*?</style>", "", html_of("at_risk", language), flags=re.DOTALL)
+    for locale in LOCALES:
+        bare = re.sub(r"<style.*?</style>", "", html_of("at_risk", locale), flags=re.DOTALL)
         page = page_of(browser, bare, width)
 
         assert page.evaluate("document.documentElement.scrollWidth") <= widest
         page.context.close()
 
 
-def test_with_images_off_the_alt_text_reads_as_text(browser: Browser) -> None:
-    page = page_of(browser, html_of("at_risk", "en", images=False), 375)
+# What stands in a picture's place: its sentence, and whether the sentence looks like the text around it.
+PLACES = """() => [...document.images].map(e => {
+  const [own, around] = [e, document.querySelector('.t div')].map(e => getComputedStyle(e));
+  return [e.alt, own.fontSize, own.color === around.color];
+})"""
 
-    style = page.evaluate(
-        "(() => { const s = getComputedStyle(document.querySelector('img'));"
-        " return [s.fontSize, s.color]; })()"
-    )
 
-    assert style == ["14px", "rgb(31, 41, 51)"]
+@pytest.mark.parametrize("locale", LOCALES)
+def test_with_images_off_the_alt_text_reads_as_text(browser: Browser, locale: str) -> None:
+    page = page_of(browser, html_of("at_risk", locale, images=False), 375)
+
+    alt = message_of("at_risk", locale).images[0].alt
+    assert page.evaluate(PLACES) == [[alt, "14px", True]]
+
+
+@pytest.mark.parametrize("locale", LOCALES)
+def test_with_images_off_no_number_is_lost(browser: Browser, locale: str) -> None:
+    page = page_of(browser, html_of("at_risk", locale, images=False), 640)
+    shown = page.evaluate("document.body.innerText")
+
+    alt = lint.numbers(message_of("at_risk", locale).images[0].alt)
+    assert alt
+    assert alt <= lint.numbers(shown)
+
+
+def test_a_picture_without_words_or_with_words_in_another_look_would_be_noticed(
+    browser: Browser,
+) -> None:
+    html = html_of("at_risk", "en", images=False)
+    alt = message_of("at_risk", "en").images[0].alt
+
+    mute = page_of(browser, html.replace(f'alt="{alt}"', ""), 375)
+    loud = page_of(browser, html.replace("color:inherit", "color:#0000ee"), 375)
+
+    assert mute.evaluate(PLACES) == [["", "14px", True]]
+    assert loud.evaluate(PLACES) == [[alt, "14px", False]]
 
 
 def test_a_number_too_wide_for_its_tile_would_be_noticed(browser: Browser) -> None:
     html = html_of("at_risk", "en").replace(">55</b>", ">1’865’000’000’000’000</b>")
     page = page_of(browser, html, 375)
 
+    assert page.evaluate("document.documentElement.scrollWidth") == 375
     assert page.evaluate(CLIPPED) != []
+
+
+def test_a_table_too_wide_for_a_phone_would_be_noticed(browser: Browser) -> None:
+    html = html_of("at_risk", "en").replace(".hide{display:none", ".hide{display:table-cell")
+
+    assert overflow(page_of(browser, html, 320)) != []
 
 
 @pytest.mark.parametrize("language", ["en", "de-CH"])

@@ -8,25 +8,30 @@ from pathlib import Path
 
 import pytest
 
-from digest.render import scorecard_json
+from digest.model import Recipient
+from digest.render import PACKERS, scorecard_json
 from digest.render.locales import languages
 from tests.render.editions import SCENARIOS, message
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 LOCALES = languages()
-PARTS = ("subject", "html", "txt", "json")
+PARTS = ("subject", "html", "txt", "json", "slack")
 UPDATE = "python -m pytest tests/render/test_golden.py --golden-update"
 
 
 def rendered(scenario: str, locale: str) -> dict[str, str]:
+    edition = SCENARIOS[scenario]()
     sent = message(scenario, locale)
     assert len(sent.images) == 1
-    scorecard = scorecard_json(SCENARIOS[scenario](), locale)
+    scorecard = scorecard_json(edition, locale)
+    nobody = Recipient("C0123456789")
+    slack = PACKERS["slack"](sent, recipient=nobody, key="golden", sent_at=edition.as_of)
     return {
         "subject": f"{sent.subject}\n{sent.preheader}\n",
         "html": sent.html.replace("><", ">\n<") + "\n",
         "txt": sent.text,
         "json": json.dumps(scorecard, ensure_ascii=False, indent=1) + "\n",
+        "slack": json.dumps(json.loads(slack), ensure_ascii=False, indent=1) + "\n",
     }
 
 

@@ -13,11 +13,12 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from digest.errors import ConfigError
-from digest.model import Edition, Forecast, Note, NoteCode, Scorecard
+from digest.model import Edition, Forecast, Note, NoteCode, Scorecard, Status
 from digest.render import render, render_terminal
 from digest.render.lint import LARGEST_HTML, numbers, size, visible
-from digest.render.locales import languages
+from digest.render.locales import half_up, languages, locale_for
 from digest.render.text import TERMINAL, WIDTH, cells
+from digest.render.view import view
 from tests.render.editions import SCENARIOS, edition, many_segments, message, on_track
 
 ROOT = Path(__file__).parent.parent.parent
@@ -100,6 +101,7 @@ def test_every_number_of_the_text_follows_from_the_scorecard() -> None:
         *("41",),  # Nordics: 5 of expected 5, 41% of 12
         *("2",),  # unassigned
         *("24,210", "64,000", "37"),  # value
+        *("2.5", "1", "0.6", "0.5"),  # what today needs: Benelux and Nordics, needed and so far
     }
     assert numbers(body) <= known
     assert {"55", "140", "64", "7.1", "123", "24,210"} <= numbers(body)
@@ -122,14 +124,14 @@ def test_the_largest_shortfall_comes_first_and_own_segments_before_it() -> None:
     [
         (4, 4, None),
         (25, 25, None),
-        (26, 25, "and 1 more segment"),
-        (90, 25, "and 65 more segments"),
+        (26, 25, "1 more segment"),
+        (90, 25, "65 more segments"),
     ],
 )
 def test_long_tables_are_cut_and_say_so(count: int, rows: int, more: str | None) -> None:
     message = render(many_segments(count), chart=False)
 
-    assert message.html.count('class="r name"') == rows
+    assert message.html.count('class="r name"') == rows + bool(more)  # the rest is one row
     assert size(message.html) <= LARGEST_HTML
     assert (more in message.html) if more else ("more segment" not in message.html)
 
@@ -138,7 +140,49 @@ def test_a_cut_table_says_how_many_of_the_rest_are_behind() -> None:
     message = render(many_segments(90), chart=False)
 
     behind = 90 // 3
-    assert f"and 65 more segments, {behind - 25} of them behind" in message.html
+    assert f"65 more segments, {behind - 25} of them behind" in message.html
+
+
+def test_the_rest_of_a_cut_table_is_summed_up_and_named() -> None:
+    source = many_segments(27)
+    rows = sorted(source.scorecard.segments, key=lambda row: row.gap or 0)
+    behind = [row for row in rows if row.status is Status.BEHIND]
+    rest = [row for row in rows if row not in behind][25 - len(behind) :]
+    locale = locale_for("en")
+
+    table = view(source, locale).table
+
+    assert table.rest is not None
+    assert table.rest.actual == locale.number(sum(row.actual or 0 for row in rest))
+    assert table.rest.goal == locale.number(sum(row.goal or 0 for row in rest))
+    expected = sum((row.expected or Fraction(0) for row in rest), Fraction(0))
+    assert table.rest.expected == locale.number(expected)
+    assert table.rest.gap == locale.signed(
+        sum(row.actual or 0 for row in rest) - int(half_up(expected))
+    )
+    assert table.rest_names == (
+        "2 more segments: Vertriebsregion 01 Nordrhein-Westfalen… and "
+        "Vertriebsregion 02 Nordrhein-Westfalen…"
+    )
+    assert table.rest_names in visible(render(source, chart=False).html)
+
+
+def test_a_sum_with_an_unknown_part_is_unknown() -> None:
+    source = many_segments(27)
+    silent = tuple(
+        replace(row, actual=None, gap=None, status=Status.NO_DATA)
+        if (row.segment or "").startswith("Vertriebsregion 01")
+        else row
+        for row in source.scorecard.segments
+    )
+
+    table = view(
+        replace(source, scorecard=replace(source.scorecard, segments=silent)), locale_for("en")
+    ).table
+
+    assert table.rest is not None
+    assert table.rest.actual == table.rest.gap == "–"
+    assert table.rest.goal == "728,000"
 
 
 def test_two_processes_with_two_hash_seeds_write_the_same_bytes() -> None:

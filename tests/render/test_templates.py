@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
 
 from digest.errors import ConfigError
+from digest.model import Brand
 from digest.render import render
+from digest.render.confined import write_confined
 from digest.render.view import View
+from digest.render.writing import Wish
 from digest.resources import templates_folder
 from tests.render.editions import edition
 
@@ -153,3 +156,48 @@ def test_a_template_that_is_not_utf_8_is_named_with_its_line(own: Own) -> None:
 
     with pytest.raises(ConfigError, match=r"masthead\.mjml, line 2: found the byte 0xfc"):
         render(edition(), templates=folder, chart=False)
+
+
+# ------------------------------------------------------------------- what the sandbox does not stop
+
+
+@pytest.mark.parametrize(
+    ("template", "seconds", "reason"),
+    [
+        ("{{ 'a' * 10 ** 10 }}", 10, "needed more than 1 GB of memory"),
+        (
+            "{% set g = namespace(a='a') %}{% for n in range(60) %}{% set g.a = g.a ~ g.a %}{% endfor %}",
+            10,
+            "needed more than 1 GB of memory",
+        ),
+        (
+            "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}",
+            2,
+            "took longer than 2 seconds",
+        ),
+    ],
+)
+def test_a_template_without_end_is_stopped_and_named(
+    own: Own, template: str, seconds: int, reason: str
+) -> None:
+    folder = own()
+    (folder / "digest.subject.txt").write_text(template)
+
+    with pytest.raises(ConfigError) as caught:
+        write_confined(Wish(edition(), "en", (), Brand(), folder, chart=False), seconds=seconds)
+
+    assert reason in str(caught.value)
+    assert "digest.subject.txt" in str(caught.value)
+
+
+def test_a_confined_mail_is_the_same_as_one_written_here(own: Own) -> None:
+    folder = own(parts__masthead_mjml=(templates_folder() / "parts/masthead.mjml").read_text())
+
+    assert render(edition(), templates=folder) == render(edition())
+
+
+def test_a_bug_in_the_child_is_told_as_a_bug(own: Own) -> None:
+    broken = replace(edition(), scorecard=None)  # type: ignore[arg-type] # what no edition can be
+
+    with pytest.raises(RuntimeError, match="rendering ended with 1"):
+        write_confined(Wish(broken, "en", (), Brand(), own(), chart=False))

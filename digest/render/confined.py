@@ -1,0 +1,93 @@
+"""Fills a user's templates in a process of its own, with limits.
+
+The sandbox keeps a template from reaching out, but not from `'a' * 10**9`, from loops in loops, or from an
+element so deep that the mail engine crashes: those end the child, and the parent says why.
+"""
+
+from __future__ import annotations
+
+import json
+import pickle
+import signal
+import subprocess
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+from digest.errors import ConfigError
+from digest.render.writing import Wish, Written, write
+
+SECONDS = 10
+MEMORY = 1 << 30  # bytes of address space
+_ROOT = str(Path(__file__).parents[2])
+_PROGRAM = (
+    f"import sys; {_ROOT!r} in sys.path or sys.path.insert(0, {_ROOT!r}); "
+    "from digest.render.confined import main; main()"
+)
+
+
+def write_confined(wish: Wish, *, seconds: int = SECONDS) -> Written:
+    """Do what `write` does, with at most so many seconds of the processor and 1 GB.
+
+    Raises:
+        ConfigError: as `write`; also when the templates took more than that, or crashed the engine.
+    """
+    try:
+        done = subprocess.run(  # noqa: S603 - this interpreter, a program of our own
+            [sys.executable, "-c", _PROGRAM],
+            input=pickle.dumps((wish, seconds)),
+            capture_output=True,
+            timeout=3 * seconds,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise _too_much(wish, f"took longer than {seconds} seconds") from error
+    if done.returncode:
+        raise _ended(wish, done, seconds)
+    # Never unpickled: what ran in the child may be a stranger's.
+    answer = json.loads(done.stdout)
+    if "mistakes" in answer:
+        raise ConfigError(*answer["mistakes"])
+    return Written(**answer)
+
+
+def _ended(wish: Wish, done: subprocess.CompletedProcess[bytes], seconds: int) -> Exception:
+    reason = done.stderr.decode(errors="replace")
+    if "MemoryError" in reason or "memory allocation of" in reason:
+        return _too_much(wish, "needed more than 1 GB of memory")
+    if -done.returncode in (signal.SIGKILL, getattr(signal, "SIGXCPU", signal.SIGKILL)):
+        return _too_much(wish, f"took longer than {seconds} seconds")
+    if done.returncode < 0:
+        return _too_much(wish, f"crashed the mail engine (signal {-done.returncode})")
+    return RuntimeError(f"rendering ended with {done.returncode}: {reason}")
+
+
+def _too_much(wish: Wish, what: str) -> ConfigError:
+    folder = wish.templates or Path()
+    files = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+    return ConfigError(
+        f"{folder}: filling these templates {what}; look for a loop or a repetition without end in: "
+        f"{', '.join(files)}"
+    )
+
+
+def main() -> None:
+    """Write what standard input wishes to standard output, as JSON."""
+    wish: Wish
+    seconds: int
+    wish, seconds = pickle.loads(sys.stdin.buffer.read())  # noqa: S301 - from our own parent
+    _limit(seconds)
+    try:
+        answer: dict[str, object] = asdict(write(wish))
+    except ConfigError as error:
+        answer = {"mistakes": error.mistakes}
+    sys.stdout.write(json.dumps(answer))
+
+
+def _limit(seconds: int) -> None:
+    try:
+        import resource
+    except ImportError:  # Windows has no such limits; there the parent's clock is the only one
+        return
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))

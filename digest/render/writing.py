@@ -1,0 +1,84 @@
+"""Everything of a mail that templates write: HTML, text and subject, checked before anybody gets them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, is_dataclass
+from pathlib import Path
+
+from digest.errors import ConfigError
+from digest.model import Brand, Edition
+from digest.render import email, lint, text
+from digest.render.locales import locale_for
+from digest.render.view import MOST_ROWS, View, view
+
+FEWEST_ROWS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What is to be written, for whom; `chart` tells whether a picture will be attached."""
+
+    edition: Edition
+    language: str
+    segments_first: tuple[str, ...]
+    brand: Brand
+    templates: Path | None
+    chart: bool
+
+    def view(self, most_rows: int = MOST_ROWS) -> View:
+        """Return the values that its templates print."""
+        return view(
+            self.edition,
+            locale_for(self.language),
+            segments_first=self.segments_first,
+            brand=self.brand,
+            chart=self.chart,
+            most_rows=most_rows,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """The parts of one mail."""
+
+    html: str
+    text: str
+    subject: str
+
+
+def write(wish: Wish) -> Written:
+    """Fill the templates; fewer rows are shown where the HTML would be clipped.
+
+    Raises:
+        ConfigError: a user's template is at fault; names file and line.
+    """
+    locale = locale_for(wish.language)
+    for rows in range(MOST_ROWS, FEWEST_ROWS - 1, -5):
+        shown = wish.view(rows)
+        html = email.html(shown, locale, wish.templates)
+        if lint.size(html) <= lint.LARGEST_HTML:
+            break
+    body = text.text(shown, locale, wish.templates)
+    _refuse(html, body, shown, wish.templates)
+    return Written(html, body, text.subject(shown, locale, wish.templates))
+
+
+def _refuse(html: str, body: str, shown: View, templates: Path | None) -> None:
+    found = lint.findings(html, body, verbatim=lint.with_marks(_strings(shown)))
+    if not found:
+        return
+    if templates is not None:
+        raise ConfigError(*(f"{templates}: {sentence}" for sentence in found))
+    raise RuntimeError("; ".join(found))
+
+
+def _strings(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, tuple):
+        for item in value:
+            yield from _strings(item)
+    elif is_dataclass(value):
+        for field in fields(value):
+            yield from _strings(getattr(value, field.name))
