@@ -583,9 +583,7 @@ def _ask_source(locale: Locale, todo: Action, _: Edition) -> str:
 
 
 def _agree_goals(locale: Locale, todo: Action, edition: Edition) -> str:
-    leads = locale.ngettext(
-        "%(n)s lead stands without one", "%(n)s leads stand without one", _whole(todo.number)
-    )
+    leads = locale.ngettext("%(n)s lead has none", "%(n)s leads have none", _whole(todo.number))
     if todo.other is None:
         month = locale.month_year(edition.scorecard.period.start)
         return locale.gettext("agree the goals of %(month)s: %(leads)s.", month=month, leads=leads)
@@ -599,8 +597,8 @@ def _agree_goals(locale: Locale, todo: Action, edition: Edition) -> str:
 
 def _complete_worksheet(locale: Locale, todo: Action, _: Edition) -> str:
     return locale.ngettext(
-        "complete the worksheet, %(n)s lead stands without a goal.",
-        "complete the worksheet, %(n)s leads stand without a goal.",
+        "complete the worksheet, %(n)s lead has no goal.",
+        "complete the worksheet, %(n)s leads have no goal.",
         _whole(todo.number),
     )
 
@@ -608,9 +606,11 @@ def _complete_worksheet(locale: Locale, todo: Action, _: Edition) -> str:
 def _catch_up(locale: Locale, todo: Action, _: Edition) -> str:
     required = tenths(locale, todo.number or Fraction(0))
     if todo.other is None:
-        return locale.gettext("bring %(required)s leads per workday from today.", required=required)
+        return locale.gettext(
+            "bring in %(required)s leads per workday from today.", required=required
+        )
     return locale.gettext(
-        "bring %(required)s leads per workday from today; so far it was %(rate)s.",
+        "bring in %(required)s leads per workday from today; so far it was %(rate)s.",
         required=required,
         rate=tenths(locale, todo.other),
     )
@@ -626,8 +626,8 @@ def _last_day(locale: Locale, todo: Action, _: Edition) -> str:
 
 def _answer(locale: Locale, todo: Action, _: Edition) -> str:
     sentence = locale.ngettext(
-        "answer %(n)s lead that has waited too long",
-        "answer %(n)s leads that have waited too long",
+        "contact %(n)s lead that has waited too long",
+        "contact %(n)s leads that have waited too long",
         _whole(todo.number),
     )
     if todo.segment is None or todo.other is None:
