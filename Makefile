@@ -9,10 +9,10 @@ TESTS  ?=
 NODE_TOOLS = .ci/node/node_modules/.package-lock.json
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test node check format lint types layers locks lock long bench docs golden wheel clean
+.PHONY: help demo test node check format lint types layers locks lock long bench docs catalogues golden wheel clean
 
 help: ## what there is
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 demo: $(VENV)/.run ## sample CRM, worksheet and config; sends today's digest to a local inbox
 	@$(BIN)/digest demo $(ARGS)
@@ -54,6 +54,9 @@ bench: $(VENV)/.dev ## measure, each figure beside its alternative
 
 docs: $(VENV)/.dev ## write docs/commands.md anew
 	$(BIN)/python .ci/commands.py
+
+catalogues: $(VENV)/.dev ## collect the messages into every language and compile them
+	$(BIN)/python .ci/messages.py
 
 golden: $(VENV)/.dev ## rewrite the golden files, then read the difference
 	$(BIN)/python -m pytest tests/render --golden-update -q

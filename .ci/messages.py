@@ -1,13 +1,16 @@
 """Bring the translations up to date: `python .ci/messages.py [LANGUAGE...]`.
 
 Collects the messages of code and templates, merges them into templates/locale/*/LC_MESSAGES/digest.po
-(a new LANGUAGE gets a fresh file), and compiles each to the .mo that ships.
+(a new LANGUAGE gets a fresh file), and compiles each to the .mo that ships. The catalogue of a country,
+such as de_CH, holds only what the country says otherwise; a fresh one lists every message, and what stays
+empty is taken from the language.
 """
 
 from __future__ import annotations
 
 import io
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 from babel.messages.catalog import Catalog
@@ -15,6 +18,7 @@ from babel.messages.extract import extract_from_dir
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
 
+ALWAYS = datetime(2026, 1, 1, tzinfo=UTC)
 ROOT = Path(__file__).resolve().parent.parent
 LOCALE = ROOT / "templates" / "locale"
 KEYWORDS = {"gettext": None, "_": None, "ngettext": (1, 2)}
@@ -69,7 +73,8 @@ def po(catalog: Catalog) -> bytes:
 
 
 def mo(catalog: Catalog) -> bytes:
-    """Compile a catalogue."""
+    """Compile a catalogue; the same messages give the same bytes."""
+    catalog.creation_date = catalog.revision_date = ALWAYS
     file = io.BytesIO()
     write_mo(file, catalog)
     return file.getvalue()
@@ -79,10 +84,28 @@ def update(path: Path) -> list[str]:
     """Merge the current messages into a catalogue, compile it, and return what is untranslated."""
     catalog = read(path) if path.exists() else Catalog(locale=path.parent.parent.name, fuzzy=False)
     catalog.update(messages(), no_fuzzy_matching=True)
+    if path.exists() and of_a_country(path):
+        catalog = without_the_empty(catalog)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(po(catalog))
     path.with_suffix(".mo").write_bytes(mo(catalog))
     return [str(entry.id) for entry in catalog if entry.id and not all_of(entry.string)]
+
+
+def of_a_country(path: Path) -> bool:
+    """Tell whether a catalogue only adds to that of its language: de_CH to de."""
+    name = path.parent.parent.name
+    language = name.partition("_")[0]
+    return language != name and (LOCALE / language).is_dir()
+
+
+def without_the_empty(catalog: Catalog) -> Catalog:
+    """Return a catalogue without the messages that it does not translate."""
+    kept = Catalog(locale=catalog.locale, charset="utf-8", fuzzy=False)
+    for entry in catalog:
+        if entry.id and all_of(entry.string):
+            kept[entry.id] = entry
+    return kept
 
 
 def all_of(string: object) -> bool:

@@ -7,16 +7,19 @@ import sys
 from contextlib import suppress
 from io import TextIOWrapper
 
-UNWRITABLE = 2
+STOPPED, UNWRITABLE = 1, 2
 
 
 def main() -> None:
     """Run the command line; a failure nobody foresaw becomes a report instead of a traceback."""
-    from digest.cli import cli
-
     _open_streams()
     try:
+        from digest.cli import cli
+
         cli.main()
+    except KeyboardInterrupt:  # before click is there to say it
+        _tell("Aborted!\n")
+        sys.exit(STOPPED)
     except Exception as error:  # noqa: BLE001 - the last net: whatever arrives here is our bug
         if isinstance(error, OSError) and _output_is_lost():
             _tell(f"error: the output cannot be written ({error}); make room or write elsewhere\n")

@@ -73,16 +73,23 @@ class Course:
 
     Attributes:
         start: the day on which a segment became active within the month; days before weigh nothing.
+        workdays: the same days as the calendar weighs them, where pacing weighs them otherwise.
     """
 
     days: tuple[Workday, ...]
     history: History = ()
     start: date | None = None
+    workdays: tuple[Workday, ...] | None = None
 
     def split(self, cut_off: date) -> tuple[Fraction, Fraction, Fraction]:
         """Weight of the month, of the days up to and including the cut-off, and of the others."""
         whole, elapsed = weight_of(self.days), weight_of(self.days, cut_off)
         return whole, elapsed, whole - elapsed
+
+    def workdays_left(self, cut_off: date) -> Fraction:
+        """Workdays after the cut-off by the calendar, whatever pacing makes of them."""
+        days = self.days if self.workdays is None else self.workdays
+        return weight_of(days) - weight_of(days, cut_off)
 
 
 # ------------------------------------------------------------------------------------------ rounding
@@ -111,11 +118,16 @@ def required_per_workday(goal: int, actual: int, remaining: Fraction) -> Decimal
 
 
 def status_of(
-    row: Row, *, closed: bool = False, thresholds: Thresholds = DEFAULT_THRESHOLDS
+    row: Row,
+    *,
+    closed: bool = False,
+    thresholds: Thresholds = DEFAULT_THRESHOLDS,
+    workdays_left: Fraction | None = None,
 ) -> tuple[Status, NoteCode | None]:
     """Return the status by the first rule that applies (domain, section 4), and why it was softened.
 
-    Reads the row's figures and forecast, never the status it has.
+    Reads the row's figures and forecast, never the status it has. `workdays_left` are those of the
+    calendar where `row.remaining` is weighed otherwise.
     """
     fixed = _status_without_pace(row, closed=closed)
     if fixed is not None:
@@ -126,7 +138,8 @@ def status_of(
     if row.pace >= thresholds.ahead:
         return Status.AHEAD, None
     if row.pace >= thresholds.on_track:
-        return _status_on_track(row, thresholds)
+        left = row.remaining if workdays_left is None else workdays_left
+        return _status_on_track(row, left, thresholds)
     return _status_below_track(row, row.pace, row.expected, thresholds)
 
 
@@ -140,8 +153,10 @@ def _status_without_pace(row: Row, *, closed: bool) -> Status | None:
     return Status.MISSED if closed else None
 
 
-def _status_on_track(row: Row, thresholds: Thresholds) -> tuple[Status, NoteCode | None]:
-    final = row.remaining <= thresholds.final_workdays
+def _status_on_track(
+    row: Row, workdays_left: Fraction, thresholds: Thresholds
+) -> tuple[Status, NoteCode | None]:
+    final = workdays_left <= thresholds.final_workdays
     if final and row.forecast is not None and row.forecast.mean < (row.goal or 0):
         return Status.AT_RISK, NoteCode.FORECAST_BELOW_GOAL
     return Status.ON_TRACK, None
@@ -183,7 +198,12 @@ def _row(
         figures = _with_ratios(
             figures, draft.actual, expected, course.history, before_start=before_start
         )
-    status, why = status_of(figures, closed=asked.closed, thresholds=asked.thresholds)
+    status, why = status_of(
+        figures,
+        closed=asked.closed,
+        thresholds=asked.thresholds,
+        workdays_left=course.workdays_left(asked.cut_off),
+    )
     notes = [*figures.notes]
     if why is not None:
         notes.append(Note(why, draft.segment))

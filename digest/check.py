@@ -11,14 +11,24 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from digest.channels import Channel
-from digest.compose import compose, due_on, facts_of, latest_business_date, reason_in_words
-from digest.connectors import Checks, Connector
-from digest.editions import Month, Upcoming, counting_plan, upcoming
-from digest.errors import ConfigError, ConnectorError, DigestError
+from digest.compose import (
+    compose,
+    due_on,
+    facts_of,
+    history_of,
+    latest_business_date,
+    measured_window,
+    nothing_there,
+    reason_in_words,
+)
+from digest.connectors import Checks, Connector, Costs
+from digest.editions import CountingPlan, Month, Upcoming, counting_plan, upcoming
+from digest.errors import ConfigError, ConnectorError, DigestError, nearest
 from digest.ledger import read_ledger
 from digest.model import Finding, Kind, LeadCounts, Note, NoteCode, Period, Workday, local_instant
 from digest.render import render
 from digest.render.locales import locale_for
+from digest.resources import templates_folder
 from digest.settings import Settings
 from digest.sla import Goal, goals
 from digest.workdays import weight_of
@@ -62,7 +72,13 @@ def run(settings: Settings, *, now: datetime, business_date: date) -> tuple[Find
         ),
         ("ledger", lambda: _ledger(settings.ledger)),
     )
-    return tuple(finding for subject, part in parts for finding in _guarded(subject, part))
+    return tuple(
+        replace(finding, text=settings.located(finding.text))
+        if finding.level == "error"
+        else finding
+        for subject, part in parts
+        for finding in _guarded(subject, part)
+    )
 
 
 def _guarded(subject: str, part: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
@@ -194,12 +210,18 @@ def _ledger(ledger: Path) -> Iterator[Finding]:
 
 def _source(settings: Settings, business_date: date, now: datetime) -> Iterator[Finding]:
     months = facts_of(settings).months
-    period = counting_plan(due_on(settings, business_date), months=months).current
+    plan = counting_plan(due_on(settings, business_date), months=months)
+    period = plan.current
     found = tuple(_checked(settings.connector, settings, period, now))
     yield from found
     if any(finding.level == "error" for finding in found):
         return
+    yield from _cost(settings, plan, business_date, now)
     counts = settings.connector.count_leads(period=period, segments=settings.segments, now=now)
+    if not counts.total:
+        history = history_of(settings, business_date, now)
+        if nothing := nothing_there(settings, counts, history):
+            raise nothing
     yield from _counted(settings, counts)
 
 
@@ -208,6 +230,21 @@ def _checked(
 ) -> Iterator[Finding]:
     if isinstance(connector, Checks):
         yield from connector.check(period=period, segments=settings.segments, now=now)
+
+
+def _cost(
+    settings: Settings, plan: CountingPlan, business_date: date, now: datetime
+) -> Iterator[Finding]:
+    """Say how many calls a whole run makes: its month, the months before it, and once a week deals."""
+    source = settings.connector
+    if not isinstance(source, Costs):
+        return
+    periods = [plan.current] if plan.history is None else [plan.current, plan.history]
+    own: object = source
+    window = measured_window(business_date, settings.timezone) if settings.deals is own else None
+    calls, more = source.cost(counted=periods, deals=window, segments=settings.segments, now=now)
+    weekly = f"; {more} more in the first of a week, which measures deals" if more else ""
+    yield Finding("ok", "cost of a run", f"{calls} calls{weekly}")
 
 
 def _counted(settings: Settings, counts: LeadCounts) -> Iterator[Finding]:
@@ -243,6 +280,11 @@ def _unassigned(settings: Settings, counts: LeadCounts, leads: int) -> Finding:
 
 def _deals(settings: Settings, business_date: date, now: datetime) -> Iterator[Finding]:
     yield from _of_its_own("deals", settings.deals, settings, business_date, now)
+    own: object = settings.connector
+    if settings.deals is not own and isinstance(settings.deals, Costs):
+        window = measured_window(business_date, settings.timezone)
+        calls = settings.deals.cost(counted=(), deals=window, segments=settings.segments, now=now)
+        yield Finding("ok", "deals, cost of a run", f"{sum(calls)} calls in the first of a week")
 
 
 def _follow_up(settings: Settings, business_date: date, now: datetime) -> Iterator[Finding]:
@@ -282,6 +324,7 @@ def _templates(settings: Settings, business_date: date, now: datetime) -> Iterat
     """Render the newest edition with the user's own templates; the built-in ones are proved by tests."""
     if settings.templates is None:
         return
+    yield from _unread(settings.templates)
     try:
         edition = compose(settings, latest_business_date(settings, business_date), now=now)
     except ConnectorError:
@@ -292,11 +335,24 @@ def _templates(settings: Settings, business_date: date, now: datetime) -> Iterat
     yield Finding("ok", "templates", f"{settings.templates} renders {', '.join(_wanted(settings))}")
 
 
+def _unread(folder: Path) -> Iterator[Finding]:
+    """Warn of files that replace no template: a slip in a name would go unseen for ever."""
+    ours = templates_folder()
+    names = [path.relative_to(ours).as_posix() for path in ours.rglob("*") if path.is_file()]
+    theirs = sorted(path for path in folder.rglob("*") if path.is_file())
+    included = "".join(path.read_text(encoding="utf-8", errors="replace") for path in theirs)
+    for path in theirs:
+        name = path.relative_to(folder).as_posix()
+        if name not in names and name not in included and (hint := nearest(name, names)):
+            yield Finding("warning", "templates", f"{path} replaces no template{hint}")
+
+
 def _channel_of(channel: Channel, name: str) -> Callable[[], Iterator[Finding]]:
     def look() -> Iterator[Finding]:
         count = len(channel.recipients)
         yield Finding("ok", f"channel {name}", f"{count} recipient{'' if count == 1 else 's'}")
         for finding in channel.check():
-            yield replace(finding, subject=f"channel {name}")
+            text = finding.text.removeprefix(f"{finding.subject}: ")
+            yield replace(finding, subject=f"channel {name}", text=text)
 
     return look

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from digest.settings import Settings
 
 LANGUAGES = ("en", "de", "de-CH", "fr", "it")
+EVERYWHERE = ("--quiet", "-q", "--verbose", "-v")
 ORDER = ("demo", "init", "check", "show", "render", "send", "history", "resolve", "worksheet")
 
 
@@ -49,6 +50,13 @@ class Commands(click.Group):
         """Run the command; a DigestError becomes its message and its exit code."""
         try:
             return super().invoke(ctx)
+        except click.NoSuchOption as error:
+            if error.option_name not in EVERYWHERE:
+                raise
+            raise click.UsageError(
+                f"{error.message} It goes before the command: digest {error.option_name} ...",
+                error.ctx,
+            ) from error
         except DigestError as error:
             complain(error)
             ctx.exit(error.exit_code)
@@ -214,6 +222,15 @@ def settings_of(world: World, config: Path) -> Settings:
     return settings
 
 
+@contextmanager
+def naming_the_line(settings: Settings) -> Iterator[None]:
+    """Let a mistake that only the source could find name its line of the settings as any other does."""
+    try:
+        yield
+    except ConfigError as error:
+        raise ConfigError(*map(settings.located, error.mistakes)) from error
+
+
 def edition_of(world: World, settings: Settings, day: date | None) -> Edition:
     """Return the edition to look at: of `day`, or the latest one due by today."""
     from digest.compose import latest_business_date
@@ -223,7 +240,7 @@ def edition_of(world: World, settings: Settings, day: date | None) -> Edition:
     business_date = day or latest_business_date(settings, today)
     if business_date != today and day is None:
         say(world, f"no edition today ({today}); this is the edition of {business_date}")
-    with working(f"reading the leads up to {business_date}"):
+    with naming_the_line(settings), working(f"reading the leads up to {business_date}"):
         return edition_to_show(settings, business_date, world.clock())
 
 
@@ -265,7 +282,7 @@ def show(world: World, config: Path, day: date | None, language: str | None, for
 @LANGUAGE
 @click.pass_obj
 def render(world: World, config: Path, out: Path, day: date | None, language: str | None) -> None:
-    """Write the edition's files to a folder: HTML, text, mail, chart and scorecard.
+    """Write the edition's files to a folder: HTML, text, mail, chart, Slack message, scorecard.
 
     Sends nothing, records nothing.
     """
@@ -327,7 +344,7 @@ def send(
             codes.append(DeliveryError.exit_code)
             continue
         try:
-            with working(f"{about}composing and sending"):
+            with naming_the_line(settings), working(f"{about}composing and sending"):
                 reports = [send_test(settings, now, Recipient(address), day) for address in test_to]
                 if not test_to:
                     reports = [send_digest(settings, now, day=day, accept_drop=accept_drop)]
@@ -396,7 +413,7 @@ def _sleep(seconds: float, sleep: Callable[[float], None], stopped: Callable[[],
     ),
 )
 @CONFIG
-@DATE
+@click.option("--date", "day", type=Day(), help="Only this edition, with every recipient.")
 @click.option(
     "--last", type=click.IntRange(1), default=30, show_default=True, help="How many editions."
 )
@@ -463,7 +480,15 @@ def init(world: World, folder: Path) -> None:
     """
     from digest.init import ask_and_write
 
-    written = ask_and_write(folder, ask=click.prompt, today=world.clock().date())
+    try:
+        written = ask_and_write(folder, ask=click.prompt, today=world.clock().date())
+    except click.Abort:
+        if sys.stdin.isatty():  # Ctrl-C or Ctrl-D by a person, who knows
+            raise
+        raise ConfigError(
+            "init: the input ended before the last question, so nothing was written; "
+            "run digest init in a terminal, or copy the documentation's example.toml"
+        ) from None
     for path in written:
         click.echo(f"wrote {path}")
     click.echo(f"next: fill in the worksheet, then `digest check {folder / 'digest.toml'}`")
@@ -561,14 +586,17 @@ def worksheet_new(
     named = [
         segment.rpartition("=") if "=" in segment else (segment, "", "") for segment in segments
     ]
+    for given, (name, _, _) in zip(segments, named, strict=True):
+        if not name.strip():
+            raise ConfigError(f"--segment: found {given!r}; allowed: NAME or NAME=CURRENCY")
     write_new(
         path,
         language=language,
         segments=[name for name, _, _ in named],
-        currency=currency,
-        currencies={name: own for name, _, own in named if own},
+        currency=currency.upper(),
+        currencies={name: own.upper() for name, _, own in named if own},
         segment_kind=kind,
-        year=year or world.clock().year,
+        year=world.clock().year if year is None else year,
         start_month=start_month,
     )
     click.echo(f"wrote {path}; fill in the coloured cells, then `digest worksheet check {path}`")
@@ -612,8 +640,11 @@ def worksheet_fill(world: World, config: Path, day: date | None, valid_from: str
     from digest.dispatch import fill_worksheet, today_of
 
     settings = settings_of(world, config)
-    today = day or today_of(settings, world.clock())
-    with working("reading leads and deals"):
+    this_day = today_of(settings, world.clock())
+    today = day or this_day
+    if today > this_day:
+        raise ConfigError(f"--date: {today} has not come yet; today is {this_day}")
+    with naming_the_line(settings), working("reading leads and deals"):
         findings = fill_worksheet(settings, today=today, now=world.clock(), valid_from=valid_from)
     show_findings(findings)
 
@@ -622,6 +653,7 @@ def show_findings(findings: Sequence[Finding]) -> bool:
     """Print findings, one a line; return whether one is an error."""
     for finding in findings:
         sign, colour = MARKS[finding.level]
-        click.secho(f"{sign} {finding.subject}: ", fg=colour, nl=False)
+        said = finding.subject and not finding.text.startswith(finding.subject)
+        click.secho(f"{sign} {f'{finding.subject}: ' if said else ''}", fg=colour, nl=False)
         click.echo(printable(finding.text))
     return any(finding.level == "error" for finding in findings)

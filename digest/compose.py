@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from digest import editions, sla
-from digest.errors import ConfigError, ConnectorError
+from digest.errors import ConfigError, ConnectorError, Reason
 from digest.followup import follow_up
 from digest.model import Note, NoteCode, Period, add_months, month_start
 from digest.tally import with_leads
@@ -74,6 +74,8 @@ def compose(
         rows += earlier
     sales = None if no_sales else _follow_up(settings, due, rows, as_of)
     drift, no_drift = _drift(settings, due, memory.previous, now, history)
+    if nothing := nothing_there(settings, counts, history):
+        raise nothing
     edition = editions.compose_edition(
         facts,
         due,
@@ -138,7 +140,44 @@ def facts_of(settings: Settings) -> editions.Facts:
 
 
 def _count(settings: Settings, period: Period, now: datetime) -> LeadCounts:
-    return settings.connector.count_leads(period=period, segments=settings.segments, now=now)
+    counts = settings.connector.count_leads(period=period, segments=settings.segments, now=now)
+    if not counts.reconciled:
+        found = sum(row.leads for row in counts.rows)
+        raise ConnectorError(
+            settings.connector_name,
+            Reason.UNRECONCILED,
+            f"the days add up to {found} leads, the source counts {counts.total}",
+            remedy="look at the source; the next call counts anew",
+        )
+    return counts
+
+
+def nothing_there(
+    settings: Settings, counts: LeadCounts, history: LeadCounts | None
+) -> ConnectorError | None:
+    """Return the refusal of a source without one lead, not even in the months before.
+
+    An empty table, a wrong view and a load that failed look like a month in which nobody came; null is
+    not 0, so nothing is said about the month.
+    """
+    looked_at = [counts, *([history] if history else [])]
+    if any(one.total or any(taken for _, taken in one.excluded) for one in looked_at):
+        return None
+    since = min(one.period.start for one in looked_at)
+    return ConnectorError(
+        settings.connector_name,
+        Reason.UNRECONCILED,
+        f"{counts.origin.source} holds no lead at all since {since}",
+        remedy="look whether it is the right one, filled, and not filtered to nothing; "
+        "the first lead lifts this",
+    )
+
+
+def history_of(settings: Settings, business_date: date, now: datetime) -> LeadCounts | None:
+    """Count the months before those of an edition, None when none are wanted."""
+    months = facts_of(settings).months
+    wanted = editions.counting_plan(due_on(settings, business_date), months=months).history
+    return _count(settings, wanted, now) if wanted else None
 
 
 # ------------------------------------------------------------------- what does not hold an edition
@@ -209,9 +248,14 @@ def _drift(
         if deals is None:
             return None, ()
         month = due.month.plan_month
-        return sla.drift(settings.plan, month, deals, on=due.business_date), ()
+        found = sla.drift(
+            settings.plan, month, deals, method=settings.close_rates, on=due.business_date
+        )
     except (ConnectorError, ConfigError) as error:
         return None, (_missing(NoteCode.DEALS_MISSING, error),)
+    if deals.no_customers:
+        return None, (Note(NoteCode.DEALS_MISSING, text=deals.no_customers),)
+    return found, ()
 
 
 def measured_deals(
@@ -227,8 +271,7 @@ def measured_deals(
     """
     if settings.deals is None:
         return None
-    this_month = month_start(day)
-    window = Period(add_months(this_month, -MEASURED_MONTHS), this_month, settings.timezone)
+    window = measured_window(day, settings.timezone)
     deals = settings.deals.deal_statistics(window=window, segments=settings.segments, now=now)
     same: object = settings.connector
     if settings.deals is same:
@@ -236,6 +279,12 @@ def measured_deals(
     held = counted is not None and set(window.days()) <= set(counted.period.days())
     counts = counted if counted is not None and held else _count(settings, window, now)
     return with_leads(deals, counts.rows)
+
+
+def measured_window(day: date, timezone: str) -> Period:
+    """Return the complete months in which deals are measured."""
+    this_month = month_start(day)
+    return Period(add_months(this_month, -MEASURED_MONTHS), this_month, timezone)
 
 
 def _opens_week(settings: Settings, day: date, previous: Edition | None) -> bool:

@@ -8,16 +8,22 @@ decides who sends; any number of callers may run this at any time.
 from __future__ import annotations
 
 import time as clocks
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Literal
 from zoneinfo import ZoneInfo
 
 from digest.addresses import ascii_address, masked
-from digest.channels import Channel, Repeatable, Session
-from digest.errors import ConnectorError, DeliveryError, LedgerError, OutcomeUnknownError
+from digest.channels import Channel, Completes, Reconciles, Repeatable, Session
+from digest.errors import (
+    ConfigError,
+    ConnectorError,
+    DeliveryError,
+    LedgerError,
+    OutcomeUnknownError,
+)
 from digest.ledger import (
     AT_WORK,
     WAITING,
@@ -50,6 +56,12 @@ STEPS = (
 PATIENCE = timedelta(minutes=20)
 _HARD_LIMIT = 420.0  # seconds from claim to the end of a message; a minute less than the lease
 _BACK_OFF = (1, 5, 15, 30)  # minutes; greylisting wants 5 or more
+# When to look for a message whose outcome is unknown, after the attempt.
+_LOOKS = (timedelta(seconds=30), timedelta(minutes=2), timedelta(minutes=10))
+_LONGEST_ATTEMPT = timedelta(seconds=90)  # of a channel that can look
+_LONGEST_WAIT = (
+    30  # seconds that this call waits when a channel asks for them; the next call waits longer
+)
 _NEVER = datetime.max.replace(tzinfo=UTC)
 _RECORD_TRIES = 3
 _FAILED = (*WAITING, State.REFUSED, State.EXPIRED)
@@ -104,6 +116,12 @@ class SendResult:
 Packer = Callable[..., bytes]
 
 
+@dataclass(frozen=True, slots=True)
+class _Doubt:
+    since: datetime
+    looks: tuple[datetime, ...]
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Job:
     digest_id: str
@@ -121,6 +139,10 @@ class _Job:
     tell: Callable[[str], None]
     # Channels that failed for everybody, and when they may be tried again.
     paused: dict[str, datetime] = field(default_factory=dict)
+    # Unknown outcomes that a channel can look up: since when, and the instants of the looks to come.
+    doubts: dict[str, _Doubt] = field(default_factory=dict)
+    # What a recipient's line says besides the outcome.
+    remarks: dict[str, str] = field(default_factory=dict)
 
     def ends(self) -> bool:
         """Whether no further message may be started."""
@@ -128,6 +150,9 @@ class _Job:
 
     def deliveries(self) -> tuple[Delivery, ...]:
         return self.ledger.deliveries(self.digest_id, self.business_date)
+
+    def mark(self, state: RunState, note: str | None = None) -> None:
+        self.ledger.mark_before_messages(self.digest_id, self.business_date, state, note)
 
 
 def send(
@@ -197,6 +222,7 @@ def send(
     hook("recovered")
     if not named:
         _refuse_the_past(job)
+        ledger.expire_before(digest_id, business_date)
     ledger.open_run(digest_id, business_date)
     if named:
         ledger.reopen(digest_id, business_date)
@@ -214,6 +240,7 @@ def expire(*, digest_id: str, business_date: date, ledger: Ledger, zone: str) ->
     The days are covered by the next edition, which starts at the last one really sent.
     """
     ledger.recover()
+    ledger.expire_before(digest_id, business_date)
     ledger.open_run(digest_id, business_date)
     ledger.expire(digest_id, business_date)
     rows = ledger.deliveries(digest_id, business_date)
@@ -222,6 +249,13 @@ def expire(*, digest_id: str, business_date: date, ledger: Ledger, zone: str) ->
         ledger.mark_run(digest_id, business_date, RunState.EXPIRED, "send_until has passed")
     outcomes = tuple(_outcome(row, row, zone) for row in rows)
     return SendResult(max(_exit_code(outcomes), 4 if late else 0), outcomes, None)
+
+
+def skip(*, digest_id: str, business_date: date, ledger: Ledger, reason: str) -> None:
+    """Write down that a date has no edition, and why; a run that has begun stays as it is."""
+    run = ledger.open_run(digest_id, business_date)
+    if run.state is RunState.PLANNED:
+        ledger.mark_before_messages(digest_id, business_date, RunState.SKIPPED, reason)
 
 
 def test_send(
@@ -284,16 +318,24 @@ def _frozen_edition(
     frozen = job.ledger.edition(job.digest_id, job.business_date)
     if frozen is None:
         previous = job.ledger.previous_edition(job.digest_id, job.business_date)
-        try:
+        job.mark(RunState.COLLECTING)
+        with _held_on_failure(job):
             edition = compose(from_json(previous) if previous else None)
-        except ConnectorError as error:
-            job.ledger.mark_run(job.digest_id, job.business_date, RunState.HELD, str(error))
-            raise
         job.hook("composed")
         frozen = job.ledger.freeze_edition(job.digest_id, job.business_date, to_json(edition))
         job.hook("edition frozen")
     # Always through JSON, so that the first attempt and every later one render the same.
     return from_json(frozen)
+
+
+@contextmanager
+def _held_on_failure(job: _Job) -> Iterator[None]:
+    """Leave the reason with the run when something keeps its edition back; a later call tries again."""
+    try:
+        yield
+    except (ConnectorError, ConfigError) as error:
+        job.mark(RunState.HELD, str(error))
+        raise
 
 
 def _freeze_messages(job: _Job, edition: Edition, known: Mapping[str, Delivery]) -> frozenset[str]:
@@ -314,18 +356,23 @@ def _freeze_messages(job: _Job, edition: Edition, known: Mapping[str, Delivery])
             continue
         wishes = (recipient.language, recipient.segments)
         if wishes not in rendered:
-            rendered[wishes] = job.render(edition, recipient)
+            with _held_on_failure(job):
+                rendered[wishes] = job.render(edition, recipient)
         channel = job.channels[name]
         message = rendered[wishes]
         content = _packed(job.packers, channel, message, recipient, zone=zone, key=key, now=now)
         again = isinstance(channel, Repeatable) and channel.repeatable
         planned.append(Planned(key, name, _normalised(recipient), content, again))
+    if planned:
+        job.mark(RunState.RENDERED)
     job.hook("rendered")
     if planned:
         job.ledger.plan(job.digest_id, job.business_date, planned)
         job.hook("messages frozen")
     if known.keys() - wanted.keys():
         job.ledger.cancel_except(job.digest_id, job.business_date, tuple(wanted))
+    if any(known[key].state is State.CANCELLED for key in known.keys() & wanted.keys()):
+        job.ledger.restore(job.digest_id, job.business_date, tuple(wanted))
     return frozenset(wanted)
 
 
@@ -355,18 +402,23 @@ def _normalised(recipient: Recipient) -> str:
 
 
 def _serve(job: _Job, give_up: datetime) -> None:
-    """Serve whoever waits; wait for what may be retried before `give_up`."""
+    """Serve whoever waits and look for what is unknown; wait for what may be done before `give_up`."""
+    _doubt_what_is_left(job)
     while not job.ends():
-        waiting = _waiting(job)
-        if not waiting:
+        waiting, doubtful = _waiting(job), _doubtful(job)
+        if not waiting and not doubtful:
             return
-        at = min(waiting.values())
+        at = min((*waiting.values(), *doubtful.values()))
         if at > job.clock():
             if at > give_up or (job.until is not None and at >= job.until):
                 return
-            job.tell(f"{len(waiting)} not served yet, next attempt {at:%H:%M} UTC")
+            if waiting:
+                job.tell(f"{len(waiting)} not served yet, next attempt {at:%H:%M} UTC")
+            if doubtful:
+                job.tell(f"{len(doubtful)} of unknown outcome, next look {at:%H:%M} UTC")
             job.sleep((at - job.clock()).total_seconds())
             continue
+        _look(job, [row for row, when in doubtful.items() if when <= job.clock()])
         _pass(job, [row for row, when in waiting.items() if when <= job.clock()])
 
 
@@ -391,6 +443,73 @@ def _pass(job: _Job, rows: Sequence[Delivery]) -> None:
                     if job.ends() or job.paused.get(name, job.clock()) > job.clock():
                         break
                     _attempt(job, session, row)
+
+
+# ---------------------------------------------------------------------------------- unknown outcomes
+
+
+def _doubt_what_is_left(job: _Job) -> None:
+    """Take up the unknown outcomes of earlier calls that their channel can look up."""
+    for row in job.deliveries():
+        channel = job.channels.get(row.channel)
+        if row.state is not State.UNKNOWN or channel is None:
+            continue
+        with channel.session() as session:
+            if isinstance(session, Reconciles):
+                _doubt(job, row.key, _attempted(row))
+
+
+def _attempted(row: Delivery) -> datetime:
+    """Return the instant of an unknown delivery's attempt, rather too early than too late."""
+    from digest.ledger.store import COMMIT_LEASE  # brings SQLAlchemy, which `due` does without
+
+    if row.lease_until is not None:  # its process ended in the middle
+        return row.lease_until - COMMIT_LEASE
+    return row.changed_at - _LONGEST_ATTEMPT
+
+
+def _doubt(job: _Job, key: str, since: datetime) -> None:
+    """Plan the looks to come; an old doubt is worth one look in each call."""
+    now = job.clock()
+    coming = tuple(since + after for after in _LOOKS if since + after > now)
+    job.doubts[key] = _Doubt(since, coming if len(coming) == len(_LOOKS) else (now, *coming))
+
+
+def _doubtful(job: _Job) -> dict[Delivery, datetime]:
+    return {
+        row: job.doubts[row.key].looks[0]
+        for row in job.deliveries()
+        if row.state is State.UNKNOWN and row.key in job.doubts and job.doubts[row.key].looks
+    }
+
+
+def _look(job: _Job, rows: Sequence[Delivery]) -> None:
+    for row in rows:
+        doubt = job.doubts[row.key]
+        job.doubts[row.key] = replace(doubt, looks=doubt.looks[1:])
+        envelope = Envelope(row.key, row.recipient, job.ledger.message(row))
+        with job.channels[row.channel].session() as session:
+            if not isinstance(session, Reconciles):
+                continue
+            try:
+                receipt = session.find(envelope, since=doubt.since)
+            except DeliveryError as error:
+                job.remarks[row.key] = f"could not look it up: {error}"
+                if error.permanent:
+                    job.doubts[row.key] = replace(doubt, looks=())
+                continue
+            job.remarks.pop(row.key, None)
+            if receipt is not None:
+                _record(job, Claim(row.key, row.generation), State.SENT, receipt)
+                _complete(job, session, envelope, receipt)
+
+
+def _complete(job: _Job, session: Session, envelope: Envelope, receipt: str) -> None:
+    """Let a channel add what never decides about the delivery; it is written down as sent already."""
+    if isinstance(session, Completes):
+        warning = session.complete(envelope, receipt)
+        if warning is not None:
+            job.remarks[envelope.key] = warning
 
 
 # -------------------------------------------------------------------------------------- one delivery
@@ -430,12 +549,15 @@ def _attempt(job: _Job, session: Session, row: Delivery) -> None:
         return  # another process has it
     job.hook("claimed")
     gate = _Gate(job, claim, job.monotonic() + _HARD_LIMIT)
-    next_at = job.clock() + back_off(row.attempts + 1)
+    began = job.clock()
+    next_at = began + back_off(row.attempts + 1)
     try:
-        content = job.ledger.message(row)
-        words = session.deliver(Envelope(row.key, row.recipient, content), commit=gate)
+        envelope = Envelope(row.key, row.recipient, job.ledger.message(row))
+        words = session.deliver(envelope, commit=gate)
     except OutcomeUnknownError as error:
         _record(job, claim, State.UNKNOWN, str(error))
+        if isinstance(session, Reconciles):
+            _doubt(job, row.key, began)
     except DeliveryError as error:
         if gate.fenced_off:
             return  # it is no longer ours to write about
@@ -452,13 +574,18 @@ def _attempt(job: _Job, session: Session, row: Delivery) -> None:
         job.hook("replied")
         _record(job, claim, State.SENT, words)
         job.hook("recorded")
+        _complete(job, session, envelope, words)
 
 
 def _record_failure(
     job: _Job, row: Delivery, claim: Claim, error: DeliveryError, next_at: datetime
 ) -> None:
+    later = False
+    if error.retry_after is not None:
+        next_at = job.clock() + timedelta(seconds=max(error.retry_after, 1))
+        later = error.retry_after > _LONGEST_WAIT
     if error.concerns_all:
-        job.paused[row.channel] = _NEVER if error.permanent else next_at
+        job.paused[row.channel] = _NEVER if error.permanent or later else next_at
         _record(job, claim, State.PENDING, str(error), None if error.permanent else next_at)
     elif error.permanent:
         _record(job, claim, State.REFUSED, str(error))
@@ -508,7 +635,9 @@ def _close(
     if not any(row.state in (*WAITING, *AT_WORK) for row in rows):
         job.ledger.mark_run(job.digest_id, job.business_date, RunState.DONE)
     zone = edition.scorecard.period.timezone
-    outcomes = tuple(_outcome(row, before.get(row.key), zone) for row in rows)
+    outcomes = tuple(
+        _outcome(row, before.get(row.key), zone, job.remarks.get(row.key, "")) for row in rows
+    )
     return SendResult(_exit_code(outcomes), outcomes, edition)
 
 
@@ -519,13 +648,10 @@ def _exit_code(outcomes: Sequence[Outcome]) -> int:
     return DeliveryError.exit_code if states & set(_FAILED) else 0
 
 
-def _outcome(row: Delivery, before: Delivery | None, zone: str) -> Outcome:
-    return Outcome(
-        row.channel,
-        row.recipient,
-        row.state,
-        f"{row.channel} {masked(row.recipient)}: {_words(row, before, ZoneInfo(zone))}",
-    )
+def _outcome(row: Delivery, before: Delivery | None, zone: str, remark: str = "") -> Outcome:
+    words = _words(row, before, ZoneInfo(zone)) + (f"; {remark}" if remark else "")
+    text = f"{row.channel} {masked(row.recipient)}: {words}"
+    return Outcome(row.channel, row.recipient, row.state, text)
 
 
 def _words(row: Delivery, before: Delivery | None, zone: ZoneInfo) -> str:

@@ -519,7 +519,7 @@ def _where_to_look(
 {delivered}
 
 Where to look:
-  {folder}/edition/digest.html   the email (also .txt, .eml, waterfall.png, scorecard.json)
+  {folder}/edition/digest.html   the email (also .txt, .eml, waterfall.png, slack.json, scorecard.json)
   {folder}/inbox/                both editions as they arrived
   {folder}/sla.xlsx              the six-step worksheet behind the goals
   {folder}/digest.toml           the settings

@@ -170,6 +170,7 @@ def fill_worksheet(
         actuals=counts.rows if counts else (),
         covers=(counted.start, counted.end - timedelta(days=1)) if counted else None,
         valid_from=terms_from,
+        method=settings.close_rates,
     )
 
 
@@ -197,6 +198,11 @@ def send_digest(
     planned = due_on(settings, business_date)
     if planned.kind is None:
         reason = reason_in_words(planned.reason)
+        if day is None:
+            ledger = open_ledger(settings.ledger, clock=now.clock, pin=pin_of(settings))
+            delivery.skip(
+                digest_id=settings.id, business_date=business_date, ledger=ledger, reason=reason
+            )
         return Report(0, (f"no edition on {business_date}: {reason}",), happened=False)
     until = None
     if day is None:

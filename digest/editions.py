@@ -39,7 +39,7 @@ from digest.model import (
     add_months,
     month_start,
 )
-from digest.sla import Goal, Plan, goals
+from digest.sla import SALES, Goal, Plan, goals
 from digest.workdays import Calendar, Weighting, weigh, weight_of
 
 HISTORY_MONTHS = 6
@@ -467,10 +467,12 @@ def _course(
     name = segment.name if segment is not None else None
     counted = past.of(calendar, name, start) if past else ()
     known = [entry for days in counted for entry in days]
+    days = _days_of(calendar, month.period)
     return Course(
-        _from(weigh(_days_of(calendar, month.period), facts.weighting, known), start),
+        _from(weigh(days, facts.weighting, known), start),
         tuple(_weighted(facts.weighting, days, known) for days in counted),
         start,
+        None if facts.weighting == "workday" else _from(days, start),
     )
 
 
@@ -648,17 +650,34 @@ def _month_before(
 
 
 def _plan_warnings(card: Scorecard) -> tuple[Note, ...]:
-    """What concerns the whole plan, once instead of on every row; else with the segment it concerns."""
-    wide = (NoteCode.NO_SLA, NoteCode.CARRIED_FORWARD)
-    notes = [note for row in card.segments for note in row.notes if note.code in wide]
+    """What concerns the whole plan, once instead of on every row; else with the segment it concerns.
+
+    A total leaves out a goal that cannot be computed but not its leads, so it must not stand unexplained.
+    """
+    notes = [note for row in card.segments for note in row.notes if note.code in _OF_THE_PLAN]
     bare = [note for note in notes if note.code is NoteCode.NO_SLA]
-    everybody = len(bare) == len(card.segments)
+    wide = {NoteCode.CARRIED_FORWARD}
+    if len(bare) == len(card.segments):
+        wide.add(NoteCode.NO_SLA)
     return tuple(
         dict.fromkeys(
-            note if note in bare and not everybody else replace(note, segment=None)
+            replace(note, segment=None) if note.code in wide else note
             for note in notes
+            if note.text != SALES
         )
     )
+
+
+_OF_THE_PLAN = frozenset(
+    (
+        NoteCode.NO_SLA,
+        NoteCode.CARRIED_FORWARD,
+        NoteCode.REVENUE_GOAL_MISSING,
+        NoteCode.SHARE_MISSING,
+        NoteCode.DEAL_SIZE_MISSING,
+        NoteCode.CLOSE_RATE_MISSING,
+    )
+)
 
 
 def _goal_changes(card: Scorecard, before: Edition | None, day: date) -> tuple[Note, ...]:

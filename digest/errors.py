@@ -12,6 +12,7 @@ not a DigestError is a bug (exit code 70).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from enum import StrEnum
 
@@ -42,8 +43,8 @@ class ConfigError(DigestError):
     exit_code = 2
 
     def __init__(self, *mistakes: str) -> None:
-        super().__init__("\n".join(mistakes))
-        self.mistakes = mistakes
+        self.mistakes = tuple(_punctuated(mistake) for mistake in mistakes)
+        super().__init__("\n".join(self.mistakes))
 
 
 class ConnectorError(DigestError):
@@ -52,7 +53,7 @@ class ConnectorError(DigestError):
     exit_code = 3
 
     def __init__(self, connector: str, reason: Reason, what: str, *, remedy: str) -> None:
-        super().__init__(f"{connector}: {what}; {remedy}")
+        super().__init__(_punctuated(f"{connector}: {what}; {remedy}"))
         self.connector = connector
         self.reason = reason
 
@@ -72,6 +73,7 @@ class DeliveryError(DigestError):
         permanent: the same message will be refused again; do not retry.
         concerns_all: no other recipient of this channel can be served now either (connection, login).
         reply: what the other side said, without control characters.
+        retry_after: seconds that the other side asks to wait, None when it names none.
     """
 
     exit_code = 4
@@ -84,11 +86,13 @@ class DeliveryError(DigestError):
         permanent: bool,
         concerns_all: bool = False,
         reply: str = "",
+        retry_after: float | None = None,
     ) -> None:
         super().__init__(f"{channel}: {what}")
         self.permanent = permanent
         self.concerns_all = concerns_all
         self.reply = reply
+        self.retry_after = retry_after
 
 
 class OutcomeUnknownError(DeliveryError):
@@ -98,6 +102,11 @@ class OutcomeUnknownError(DeliveryError):
 
     def __init__(self, channel: str, what: str) -> None:
         super().__init__(channel, what, permanent=True)
+
+
+def _punctuated(sentence: str) -> str:
+    """Take away the semicolon that would follow the question mark of `nearest`."""
+    return re.sub(r"(did you mean '[^']*'\?)[;.]", r"\1", sentence)
 
 
 def nearest(found: str, known: Sequence[str]) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
+from email.parser import BytesHeaderParser
+from email.policy import default
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
@@ -29,7 +31,11 @@ def facts(reader: Reader, settings: Settings, *, day: date | None, last: int) ->
     return {
         "digest": settings.id,
         "ledger": str(settings.ledger),
-        "unknown": [one.key for one in reader.unknown() if one.digest == settings.id],
+        "unknown": [
+            _open(one, reader.message(one), settings.timezone)
+            for one in reader.unknown()
+            if one.digest == settings.id
+        ],
         "runs": [
             _run(run, reader.deliveries(settings.id, run.business_date), settings.timezone)
             for run in chosen[:last]
@@ -59,6 +65,16 @@ def _run(run: Run, deliveries: Sequence[Delivery], timezone: str) -> Facts:
     }
 
 
+def _open(one: Delivery, message: bytes, timezone: str) -> Facts:
+    """What a person needs to find a mail in the relay's log."""
+    return {
+        "key": one.key,
+        "since": _local(one.changed_at, timezone),
+        "reply": one.note,
+        "message_id": BytesHeaderParser(policy=default).parsebytes(message)["Message-ID"],
+    }
+
+
 def _local(instant: datetime, timezone: str) -> str:
     return instant.astimezone(ZoneInfo(timezone)).isoformat(timespec="seconds")
 
@@ -66,8 +82,11 @@ def _local(instant: datetime, timezone: str) -> str:
 def table(found: Facts) -> str:
     """Return the facts as lines for a person: open outcomes first, then an edition a line."""
     lines = [
-        f"outcome unknown: {key}\n  look for it at the relay, then: digest resolve {key} --sent"
-        for key in found["unknown"]
+        f"outcome unknown: {one['key']}\n"
+        f"  since {one['since']}: {one['reply']}\n"
+        f"  look for Message-ID {one['message_id']} in the relay's log, then:\n"
+        f"  digest resolve {one['key']} --sent, --resend or --cancel"
+        for one in found["unknown"]
     ]
     if not found["runs"]:
         lines.append("no edition yet")

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from digest.addresses import mailbox
 from digest.errors import ConfigError, nearest
-from digest.model import Period, Segment, SegmentMap
+from digest.model import Period, Secret, Segment, SegmentMap
 from digest.notation import CURRENCIES
 from digest.settings.recipients import address_problem
 from digest.settings.sections import LANGUAGES
@@ -24,7 +24,10 @@ from digest.workdays import SUBDIVISION_MANDATORY, Calendar
 
 CONFIG, WORKSHEET = "digest.toml", "sla.xlsx"
 SEGMENT_KINDS = ("region", "persona", "channel")
-CONNECTOR_KINDS = ("sql", "spreadsheet")
+CONNECTOR_KINDS = ("sql", "spreadsheet", "hubspot", "salesforce")
+PORTAL_OBJECTS = ("contacts", "companies", "leads")
+YES_OR_NO = ("yes", "no")
+ORG_LOGINS = ("client credentials", "jwt")
 ZONES = {
     "CH": "Europe/Zurich",
     "DE": "Europe/Berlin",
@@ -84,6 +87,57 @@ class LeadList:
 
 
 @dataclass(frozen=True)
+class App:
+    """An app that is installed in many HubSpot portals."""
+
+    client_id: str
+    client_secret: SecretPlace
+    refresh_token: SecretPlace
+
+
+@dataclass(frozen=True)
+class PortalDeals:
+    """Deals of a portal; without a property of their own they are measured for the total only."""
+
+    segment_property: str
+
+
+@dataclass(frozen=True)
+class Portal:
+    """A HubSpot portal.
+
+    Attributes:
+        stages: the stage of the SLA and every later one; empty for leads, which count by their creation.
+    """
+
+    access: SecretPlace | App
+    counted: str
+    stages: tuple[str, ...]
+    customer_stage: str
+    segment_property: str
+    deals: PortalDeals | None
+    follow_up: bool
+
+
+@dataclass(frozen=True)
+class Org:
+    """A Salesforce org; `secret` is where its consumer secret or, with `username`, its private key is kept.
+
+    Attributes:
+        deals_segment: field of Opportunity with the segment; empty when deals are not measured.
+    """
+
+    domain: str
+    consumer_key: str
+    username: str
+    secret: SecretPlace
+    lead_object: str
+    dates: tuple[str, ...]
+    segment_field: str
+    deals_segment: str
+
+
+@dataclass(frozen=True)
 class Relay:
     """The mail relay."""
 
@@ -91,6 +145,14 @@ class Relay:
     sender: str
     username: str
     password: SecretPlace | None
+
+
+@dataclass(frozen=True)
+class SlackChannel:
+    """A Slack channel and where its app's bot token is kept."""
+
+    channel: str
+    token: SecretPlace
 
 
 @dataclass(frozen=True)
@@ -105,9 +167,10 @@ class Answers:
     segment_kind: str
     segments: tuple[str, ...]
     currency: str
-    source: Database | LeadList
+    source: Database | LeadList | Portal | Org
     relay: Relay
     recipients: tuple[str, ...]
+    slack: SlackChannel | None = None
 
 
 def ask_and_write(folder: Path, *, ask: Ask, today: date) -> tuple[Path, ...]:
@@ -168,7 +231,12 @@ def asked(ask: Ask) -> Answers:
     connector = _until_valid(
         ask, f"Leads are in ({', '.join(CONNECTOR_KINDS)})", "sql", _choice(CONNECTOR_KINDS)
     )
-    source = _database(ask) if connector == "sql" else _lead_list(ask)
+    sources: Mapping[str, Callable[[Ask], Database | LeadList | Portal | Org]] = {
+        "sql": _database,
+        "spreadsheet": _lead_list,
+        "hubspot": _portal,
+        "salesforce": _org,
+    }
     return Answers(
         title=title,
         language=language,
@@ -178,11 +246,12 @@ def asked(ask: Ask) -> Answers:
         segment_kind=kind,
         segments=segments,
         currency=currency,
-        source=source,
+        source=sources[connector](ask),
         relay=_relay(ask),
         recipients=_until_valid(
             ask, "Who gets it: mail addresses, separated by commas", "", _recipients
         ),
+        slack=_slack(ask),
     )
 
 
@@ -216,6 +285,107 @@ def _lead_list(ask: Ask) -> LeadList:
     )
 
 
+def _portal(ask: Ask) -> Portal:
+    way = _until_valid(
+        ask,
+        "HubSpot is entered by a service key (or private-app token) with read scopes, or by an app that is "
+        "installed in many portals (key, app)",
+        "key",
+        _choice(("key", "app")),
+    )
+    access = _secret(ask, "the key", "HUBSPOT_TOKEN") if way == "key" else _app(ask)
+    counted = _until_valid(
+        ask,
+        f"What is counted ({', '.join(PORTAL_OBJECTS)}; leads need Sales Hub Professional)",
+        "contacts",
+        _choice(PORTAL_OBJECTS),
+    )
+    stages: tuple[str, ...] = ()
+    customer = ""
+    if counted != "leads":
+        stages = _until_valid(
+            ask,
+            "Lifecycle stages: the one that the SLA promises and every later one, in order, by label or "
+            "internal name, separated by commas",
+            "marketingqualifiedlead, salesqualifiedlead, opportunity, customer",
+            _stages,
+        )
+        customer = _until_valid(
+            ask,
+            "Stage that makes a customer, for close rates; empty to take won deals instead",
+            "customer" if "customer" in stages else "",
+            _maybe,
+        )
+    segment = _until_valid(
+        ask, "Property with the segment, by its internal name", "region", _segment_property
+    )
+    deals = None
+    if (
+        _until_valid(ask, "Measure closed deals as well (yes, no)", "yes", _choice(YES_OR_NO))
+        == "yes"
+    ):
+        deals = PortalDeals(
+            _until_valid(
+                ask,
+                "Property of the deals with the segment, empty to measure them for the total only",
+                "",
+                _maybe,
+            )
+        )
+    follow_up = _until_valid(
+        ask, "Measure the follow-up by sales as well (yes, no)", "no", _choice(YES_OR_NO)
+    )
+    return Portal(access, counted, stages, customer, segment, deals, follow_up == "yes")
+
+
+def _app(ask: Ask) -> App:
+    return App(
+        _until_valid(ask, "Client id of the app", "", _one_line),
+        _secret(ask, "the app's client secret", "HUBSPOT_CLIENT_SECRET"),
+        _secret(ask, "the refresh token of this portal", "HUBSPOT_REFRESH_TOKEN"),
+    )
+
+
+def _org(ask: Ask) -> Org:
+    domain = _until_valid(
+        ask, "My Domain of the org, such as company.my, or its pasted address", "", _org_domain
+    )
+    login = _until_valid(
+        ask,
+        f"Login of its External Client App ({', '.join(ORG_LOGINS)})",
+        ORG_LOGINS[0],
+        _choice(ORG_LOGINS),
+    )
+    key = _until_valid(ask, "The app's consumer key", "", _one_line)
+    username = ""
+    if login == "jwt":
+        username = _until_valid(ask, "The app's user, by user name", "", _one_line)
+        secret = _secret(ask, "the app's private key", "file:salesforce.pem")
+    else:
+        secret = _secret(ask, "the app's consumer secret", "DIGEST_SALESFORCE_SECRET")
+    return Org(
+        domain,
+        key,
+        username,
+        secret,
+        _until_valid(ask, "Object with one record per lead", "Lead", _api_name),
+        _until_valid(
+            ask,
+            "Its fields with the dates on which it became a lead for sales or reached a later stage, "
+            "separated by commas",
+            "CreatedDate",
+            _api_names,
+        ),
+        _until_valid(ask, "Its field with the segment", "Country", _api_name),
+        _until_valid(
+            ask,
+            "Field of Opportunity with the segment, to measure close rates and deal sizes; empty for no",
+            "",
+            _maybe_api_name,
+        ),
+    )
+
+
 def _relay(ask: Ask) -> Relay:
     host = _until_valid(ask, "Mail relay (SMTP host)", "localhost", _host)
     sender = _until_valid(ask, "Sender, such as Leads digest <digest@company.example>", "", _sender)
@@ -224,10 +394,19 @@ def _relay(ask: Ask) -> Relay:
     return Relay(host, sender, username, password)
 
 
+def _slack(ask: Ask) -> SlackChannel | None:
+    channel = _until_valid(
+        ask, "Slack channel, its id such as C0123456789, empty for none", "", _slack_channel
+    )
+    if not channel:
+        return None
+    return SlackChannel(channel, _secret(ask, "the app's bot token", "DIGEST_SLACK_TOKEN"))
+
+
 def _secret(ask: Ask, what: str, variable: str) -> SecretPlace:
     return _until_valid(
         ask,
-        f"Where {what} is kept, never {what} itself: the name of an environment variable, "
+        f"Where {what} is kept, never the secret itself: the name of an environment variable, "
         "file:PATH or keyring:SERVICE/USER",
         variable,
         _place,
@@ -316,6 +495,21 @@ def _segments(answer: str) -> tuple[str, ...]:
     return names
 
 
+def _stages(answer: str) -> tuple[str, ...]:
+    from digest.connectors.hubspot import Hubspot
+
+    stages = tuple(stage.strip() for stage in answer.split(",") if stage.strip())
+    Hubspot(segment="region", token=Secret("unused"), stages=stages)
+    return stages
+
+
+def _segment_property(answer: str) -> str:
+    from digest.connectors.hubspot import Hubspot
+
+    Hubspot(segment=_one_line(answer), token=Secret("unused"), count_by="create_date")
+    return answer
+
+
 def _currency(answer: str) -> str:
     code = answer.upper()
     if code not in CURRENCIES:
@@ -333,6 +527,34 @@ def _url(answer: str) -> str:
     if password is not None:
         _refuse("The URL holds a password; leave it out, its place is asked for next")
     return answer
+
+
+def _org_domain(answer: str) -> str:
+    from digest.connectors.salesforce import Salesforce
+
+    return Salesforce(
+        domain=answer,
+        dates=("CreatedDate",),
+        segment="Country",
+        consumer_key="",
+        consumer_secret=Secret(""),
+    ).host_stem
+
+
+def _api_name(answer: str) -> str:
+    from digest.connectors.salesforce import NAME
+
+    if not NAME.fullmatch(answer):
+        _refuse(f"No API name {answer!r}; see Setup, Object Manager, such as Region__c")
+    return answer
+
+
+def _maybe_api_name(answer: str) -> str:
+    return _api_name(answer) if answer else ""
+
+
+def _api_names(answer: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(_api_name(name.strip()) for name in answer.split(",")))
 
 
 def _host(answer: str) -> str:
@@ -354,6 +576,14 @@ def _recipients(answer: str) -> tuple[str, ...]:
         if problem := address_problem(address):
             _refuse(problem)
     return addresses
+
+
+def _slack_channel(answer: str) -> str:
+    from digest.channels.slack import Slack
+
+    if answer:
+        Slack(token=Secret("xoxb-"), channel=answer)
+    return answer
 
 
 def _place(answer: str) -> SecretPlace:
@@ -385,8 +615,9 @@ def _config(answers: Answers) -> str:
         _calendar(answers),
         _promise(),
         *(_segment(name) for name in answers.segments),
-        _source(answers.source),
+        _source(answers),
         _channel(answers),
+        *([_slack_block(answers.slack)] if answers.slack else []),
     )
     return "\n".join(blocks)
 
@@ -457,7 +688,12 @@ name = {quoted(name)}
 """
 
 
-def _source(source: Database | LeadList) -> str:
+def _source(answers: Answers) -> str:
+    source = answers.source
+    if isinstance(source, Portal):
+        return _portal_block(source)
+    if isinstance(source, Org):
+        return _salesforce(source, answers.currency)
     if isinstance(source, LeadList):
         return f"""\
 [connector]
@@ -486,6 +722,109 @@ stored_in = {quoted(source.stored_in)}
 """
 
 
+def _portal_block(portal: Portal) -> str:
+    scopes = [f"crm.objects.{portal.counted}.read", "crm.objects.contacts.read"]
+    scopes += ["crm.objects.deals.read"] if portal.deals else []
+    key = "" if isinstance(portal.access, App) else f"token = {portal.access.toml()}\n"
+    counting = 'count_by = "create_date"\n'
+    if portal.stages:
+        counting = f"""\
+# The stage that the SLA promises and every later one: records skip stages.
+stages = [{", ".join(map(quoted, portal.stages))}]
+"""
+    if portal.customer_stage:
+        counting += f"""\
+# The stage that makes a customer, for close rates.
+customer_stage = {quoted(portal.customer_stage)}
+"""
+    block = f"""\
+[connector]
+# Read scopes are enough, and no more is needed: {", ".join(dict.fromkeys(scopes))}.
+type = "hubspot"
+{key}\
+object = {quoted(portal.counted)}
+{counting}\
+# Internal name of the property with the segment; its values go into `values` of a segment.
+segment = {quoted(portal.segment_property)}
+# Test leads and imports are left out, and counted as such:
+# exclusions = [{{ name = "tests", where = [
+#     {{ column = "hs_email_domain", op = "in", value = ["company.example"] }},
+# ] }}]
+"""
+    if isinstance(portal.access, App):
+        block += f"""
+[connector.oauth]
+# The app is the same for all portals, the refresh token is this portal's.
+client_id = {quoted(portal.access.client_id)}
+client_secret = {portal.access.client_secret.toml()}
+refresh_token = {portal.access.refresh_token.toml()}
+"""
+    if portal.deals is not None:
+        own = portal.deals.segment_property
+        named = f"segment = {quoted(own)}" if own else '# segment = "region"'
+        block += f"""
+[connector.deals]
+# The deals' own property; without it they are measured for the total only.
+{named}
+"""
+    if portal.follow_up:
+        block += """
+[connector.follow_up_properties]
+# What stands in this property about a lead; the values that mean accepted and rejected.
+outcome = "hs_lead_status"
+# accepted = ["OPEN_DEAL"]
+# rejected = ["UNQUALIFIED"]
+
+[follow_up]
+# Business time within which sales promises the first response.
+respond_within = "24 h"
+"""
+    return block
+
+
+def _salesforce(org: Org, currency: str) -> str:
+    login = f"consumer_secret = {org.secret.toml()}\n"
+    if org.username:
+        login = (
+            f'login = "jwt"\nusername = {quoted(org.username)}\nprivate_key = {org.secret.toml()}\n'
+        )
+    sign = "" if org.deals_segment else "# "
+    return f"""\
+[connector]
+# Salesforce counts; no record leaves it. Its user needs read and 'View All' on the objects, and no more.
+type = "salesforce"
+# My Domain of the org.
+domain = {quoted(org.domain)}
+# The External Client App that may ask.
+consumer_key = {quoted(org.consumer_key)}
+{login}\
+# One record per lead.
+object = {quoted(org.lead_object)}
+# Fields with the lead's dates; it counts once, on the earliest.
+dates = [{", ".join(quoted(name) for name in org.dates)}]
+segment = {quoted(org.segment_field)}
+
+# Close rates and deal sizes from opportunities; their segment, and the currency of an org that has only one.
+{sign}[connector.deals]
+{sign}segment = {quoted(org.deals_segment or org.segment_field)}
+{sign}currency = {quoted(currency)}
+{_won_deals(org)}\
+
+# What sales did with the leads:
+# [connector.follow_up_columns]
+# clock_start = {quoted(org.dates[0])}
+# [follow_up]
+# respond_within = "24 h"
+"""
+
+
+def _won_deals(org: Org) -> str:
+    if org.lead_object.casefold() == "lead":
+        return ""
+    sign = "" if org.deals_segment else "# "
+    return f'# Only the object Lead is converted.\n{sign}customers = "won deals"\n'
+
+
 def _channel(answers: Answers) -> str:
     relay = answers.relay
     security = "none" if relay.host in _LOCAL_HOSTS else "starttls"
@@ -505,4 +844,16 @@ sender = {quoted(relay.sender)}
 # One mail each; or {{ address = "...", language = "de-CH", segments = ["..."] }}.
 recipients = [
 {recipients}]
+"""
+
+
+def _slack_block(slack: SlackChannel) -> str:
+    return f"""\
+[channels.slack]
+# A bot token (xoxb-...) with the scopes chat:write, channels:history and channels:read.
+token = {slack.token.toml()}
+# Invite the app to this channel.
+channel = {quoted(slack.channel)}
+# The chart as a reply to each message; needs the scopes files:write and files:read.
+# chart = "thread"
 """

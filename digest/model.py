@@ -7,7 +7,7 @@ and is never 0. No value here holds a lead's personal data or text made for a re
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
@@ -294,12 +294,18 @@ class SegmentDeals:
 
 @dataclass(frozen=True, slots=True)
 class DealStatistics:
-    """What steps 2 and 4 of the worksheet measure; one entry per segment and currency."""
+    """What steps 2 and 4 of the worksheet measure; one entry per segment and currency.
+
+    Attributes:
+        no_customers: why the source cannot tell which leads became customers; there are no close rates
+            then, whatever the entries say. None when it can.
+    """
 
     window: Period
     segments: tuple[SegmentDeals, ...]
     as_of: datetime
     origin: Origin
+    no_customers: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -729,12 +735,55 @@ class Brand:
 
 
 @dataclass(frozen=True, slots=True)
+class BriefFigure:
+    """One of the four figures of a short form: what it is, the number, what it is measured against."""
+
+    label: str
+    number: str
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Brief:
+    """The short form of an edition in one language, for channels that carry no mail; all numbers written.
+
+    Attributes:
+        title: the mail's subject. summary: verdict and worst segment in one line, for a notification.
+        status: (word, sign, look); the looks are "good", "warning", "bad" and "neutral".
+        sentences: the verdict and what follows from it. warnings: about the data.
+        figures: four, always.
+        changes: since the last edition, corrections one by one; the month that begins.
+        columns, rows: behind first, at risk next, each by shortfall; before them what the reader asked for.
+        total: the last row of that table.
+        link: (words, https address), None without one.
+        facts: (label, text) of cut-off, source with its time, calendar.
+        corrected: what stands above an edition that somebody corrected in its thread.
+    """
+
+    title: str
+    summary: str
+    status: tuple[str, str, str]
+    sentences: tuple[str, ...]
+    warnings: tuple[str, ...]
+    figures: tuple[BriefFigure, ...]
+    changes: tuple[str, ...]
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    total: tuple[str, ...]
+    link: tuple[str, str] | None
+    facts: tuple[tuple[str, str], ...]
+    corrected: str
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
     """An edition in one language, rendered for every channel; it knows no recipient.
 
     Attributes:
         month: first day of the month it is about; on a month close of the closed one.
         thread_subject: a subject that stays the same all month, for mails that form one conversation.
+        html, text: the mail's parts, to which `images` belong.
+        brief: what other channels are packed from.
     """
 
     digest: str
@@ -747,7 +796,7 @@ class Message:
     html: str = field(repr=False)
     text: str = field(repr=False)
     images: tuple[Image, ...] = ()
-    slack: Mapping[str, object] | None = None
+    brief: Brief | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,8 @@ PRIOR_LEADS = 50  # how many leads the rate of all segments weighs against a sma
 FEW_WINS, FEW_LEADS = 5, 30
 MATURING_DAYS = 90  # younger leads have often not had the time to become customers
 
+SALES = "sales"  # the text of a note on the leads that sales sources itself
+
 Amount = Decimal | Fraction | int
 
 
@@ -371,9 +373,9 @@ def _sales(
     rates = _usable(terms.sales_rates)
     notes = []
     if terms.sales_deal_size is not None and size is None:
-        notes.append(Note(NoteCode.DEAL_SIZE_MISSING, terms.segment, text="sales"))
+        notes.append(Note(NoteCode.DEAL_SIZE_MISSING, terms.segment, text=SALES))
     if terms.sales_close_rate is not None and not rates:
-        notes.append(Note(NoteCode.CLOSE_RATE_MISSING, terms.segment, text="sales"))
+        notes.append(Note(NoteCode.CLOSE_RATE_MISSING, terms.segment, text=SALES))
     return _leads(revenue * share, size, rates, plan.rounding), tuple(notes)
 
 
@@ -415,9 +417,11 @@ class Measured:
     """What the CRM says about a segment's close rate and deal size.
 
     Attributes:
-        customers, leads: what the rate was computed from.
+        customers, leads: what the rate was computed from; 0 where customers are not known.
         raw_rate: customers / leads, None without leads.
-        close_rate: raw_rate, or shrunk to the rate of all segments when the sample is small.
+        close_rate: raw_rate, or shrunk to the rate of all segments when the sample is small. None where
+            it is no rate that a goal can rest on: 0, or more customers than leads.
+        win_rate: won deals of all closed ones; it says nothing of leads and is never the close rate.
         small_sample: fewer than 5 customers or 30 leads.
         deal_size: mean of the won amounts above 0, in the segment's currency.
         deals, deals_without_amount: won deals with and without such an amount.
@@ -430,6 +434,7 @@ class Measured:
     leads: int
     raw_rate: Fraction | None
     close_rate: Fraction | None
+    win_rate: Fraction | None
     small_sample: bool
     deal_size: Decimal | None
     deals: int
@@ -450,9 +455,9 @@ def measured(
     Raises:
         ConfigError: a deal is in a currency for which the plan has no rate.
     """
+    known = () if statistics.no_customers else statistics.segments
     pooled = _ratio(
-        sum(_customers(entry, method) for entry in statistics.segments),
-        sum(entry.leads for entry in statistics.segments),
+        sum(_customers(entry, method) for entry in known), sum(entry.leads for entry in known)
     )
     return tuple(_measured(plan, segment, statistics, method, pooled) for segment in plan.segments)
 
@@ -466,12 +471,16 @@ def _measured(
 ) -> Measured:
     currency = dict(plan.currencies)[segment]
     entries = [entry for entry in statistics.segments if entry.segment == segment]
-    customers = sum(_customers(entry, method) for entry in entries)
-    leads = sum(entry.leads for entry in entries)
+    known = [] if statistics.no_customers else entries
+    customers = sum(_customers(entry, method) for entry in known)
+    leads = sum(entry.leads for entry in known)
     deals = sum(entry.won_with_amount for entry in entries)
+    won = sum(entry.won for entry in entries)
     small = customers < FEW_WINS or leads < FEW_LEADS
     raw = _ratio(customers, leads)
-    shrunk = None if pooled is None else (customers + PRIOR_LEADS * pooled) / (leads + PRIOR_LEADS)
+    rate = raw
+    if small and pooled is not None:
+        rate = (customers + PRIOR_LEADS * pooled) / (leads + PRIOR_LEADS)
     amount = sum(
         (
             to_plan_currency(plan, entry.won_amount, entry.currency or currency)
@@ -486,7 +495,8 @@ def _measured(
         customers=customers,
         leads=leads,
         raw_rate=raw,
-        close_rate=shrunk if small else raw,
+        close_rate=rate if rate is not None and 0 < rate <= 1 else None,
+        win_rate=_ratio(won, won + sum(entry.lost for entry in entries)),
         small_sample=small,
         deal_size=_cents(amount / deals) if deals else None,
         deals=deals,

@@ -328,6 +328,12 @@ def test_in_the_last_three_workdays_on_track_needs_the_forecast(
     assert status_of(row(remaining=remaining, mean=mean)) == (status, why)
 
 
+@pytest.mark.parametrize(("left", "status"), [(3, Status.AT_RISK), (4, Status.ON_TRACK)])
+def test_the_last_three_workdays_are_counted_by_the_calendar(left: int, status: Status) -> None:
+    given = row(remaining=7 - left, mean=199.9)  # as pacing weighs them
+    assert status_of(given, workdays_left=Fraction(left))[0] is status
+
+
 def test_ahead_needs_no_forecast_even_on_the_last_day() -> None:
     assert status_of(row(actual=110, remaining=1, mean=150.0)) == (Status.AHEAD, None)
 

@@ -58,8 +58,11 @@ recipients = ["ana@company.example"]
 """
 
 
+BEFORE = (("2026-02-03", "DACH"),)  # a source that never had a lead is an error of its own
+
+
 def settings_of(
-    folder: Path, config: str = CONFIG, leads: Sequence[tuple[str, str | None]] = ()
+    folder: Path, config: str = CONFIG, leads: Sequence[tuple[str, str | None]] = BEFORE
 ) -> Settings:
     with sqlite3.connect(folder / "crm.sqlite") as crm:
         crm.execute("CREATE TABLE IF NOT EXISTS leads (day DATE, region TEXT)")
@@ -155,9 +158,18 @@ def test_a_table_that_is_absent_is_an_error_and_the_rest_is_still_checked(tmp_pa
     findings = check(settings_of(tmp_path, CONFIG.replace('"leads"\ndates', '"leeds"\ndates')))
 
     (found,) = errors(findings)
-    assert "leeds" in found.text
+    line = (tmp_path / "digest.toml").read_text().split("\n").index('table = "leeds"') + 1
+    assert found.text.startswith(f"digest.toml, line {line}, connector.table: the database has no")
+    assert "did you mean 'leads'? it has" in found.text
     assert texts(findings, "ledger") != []
     assert texts(findings, "channel file") != []
+
+
+def test_a_source_without_a_single_lead_is_an_error(tmp_path: Path) -> None:
+    (found,) = errors(check(settings_of(tmp_path, leads=())))
+
+    assert "sqlite:///crm.sqlite, leads holds no lead at all since 2025-" in found.text
+    assert "look whether it is the right one" in found.text
 
 
 def test_a_database_that_is_absent_is_an_error(tmp_path: Path) -> None:
@@ -236,6 +248,21 @@ def test_a_template_with_an_error_is_an_error_that_names_it(tmp_path: Path) -> N
     ((level, text),) = texts(check(settings), "templates")
     assert level == "error"
     assert "digest.txt" in text
+
+
+def test_a_slip_in_the_name_of_a_template_is_a_warning(tmp_path: Path) -> None:
+    parts = tmp_path / "templates" / "parts"
+    parts.mkdir(parents=True)
+    (parts / "fotter.mjml").write_text("")
+    (parts / "footers.mjml").write_text("")
+    (parts / "footer.mjml").write_text('{% include "parts/footers.mjml" %}')
+    settings = settings_of(tmp_path, 'templates = "templates"\n' + CONFIG)
+
+    found = texts(check(settings), "templates")
+
+    assert [text for level, text in found if level == "warning"] == [
+        f"{parts / 'fotter.mjml'} replaces no template; did you mean 'parts/footer.mjml'?"
+    ]
 
 
 def test_templates_wait_for_a_source_that_answers(tmp_path: Path) -> None:

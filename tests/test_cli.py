@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -137,7 +138,7 @@ def test_render_writes_the_files_of_an_edition(terminal: Terminal, tmp_path: Pat
     assert done.exit_code == 0
     names = [
         *("digest.eml", "digest.html", "digest.txt"),
-        *("scorecard.json", "waterfall.png", "waterfall.svg"),
+        *("scorecard.json", "slack.json", "waterfall.png", "waterfall.svg"),
     ]
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == names
     assert 'src="waterfall.png"' in (tmp_path / "out/digest.html").read_text()
@@ -195,6 +196,8 @@ def test_on_a_free_day_send_says_why_and_succeeds(unsent: Terminal) -> None:
 
     assert done.exit_code == 0
     assert "no edition on 2026-06-14: weekend" in done.stdout
+    history = unsent.digest("history", unsent.config).stdout
+    assert history == "2026-06-14  skipped    nobody (weekend)\n"
 
 
 def test_a_test_send_is_marked_and_leaves_the_real_one_alone(unsent: Terminal) -> None:
@@ -259,6 +262,29 @@ def test_history_lists_both_editions_with_masked_recipients(terminal: Terminal) 
     assert (
         "marketing@" not in terminal.digest("history", terminal.config, "--format", "json").stdout
     )
+
+
+def test_history_says_what_is_needed_to_settle_an_open_outcome(terminal: Terminal) -> None:
+    key = "demo/2026-06-15/smtp/marketing@example.com"
+    ledger = sqlite3.connect(terminal.folder / "ledger.sqlite")
+    changed = ledger.execute(
+        "UPDATE deliveries SET state = 'unknown', note = 'relay:25 had it, then no answer'"
+        " WHERE key = ?",
+        (key,),
+    )
+    assert changed.rowcount == 1
+    ledger.commit()
+    ledger.close()
+    mails = [path.read_bytes() for path in (terminal.folder / "inbox").glob("*.eml")]
+
+    shown = terminal.digest("history", terminal.config).stdout
+    facts = json.loads(terminal.digest("history", terminal.config, "--format", "json").stdout)
+
+    (open_one,) = facts["unknown"]
+    assert open_one["message_id"] in [message_from_bytes(mail)["Message-ID"] for mail in mails]
+    assert shown.startswith(f"outcome unknown: {key}\n")
+    for needed in (open_one["message_id"], open_one["since"], "relay:25 had it, then no answer"):
+        assert needed in shown
 
 
 def test_history_without_a_ledger_says_so(unsent: Terminal) -> None:
@@ -520,3 +546,101 @@ def test_a_bug_leaves_a_report_and_no_traceback() -> None:
     assert "Traceback" not in said
     assert "RuntimeError: boom" in path.read_text()
     path.unlink()
+
+
+# --------------------------------------------------------------------------------- words for mistakes
+
+
+def test_a_mistake_that_the_source_finds_names_file_line_and_key(unsent: Terminal) -> None:
+    lines = unsent.config.read_text().replace('table = "leads"', 'table = "laeds"').splitlines()
+    unsent.config.write_text("\n".join(lines))
+    line = lines.index('table = "laeds"') + 1
+    place = f"digest.toml, line {line}, connector.table: "
+
+    for command in ("show", "send", ("worksheet", "fill")):
+        words = (command,) if isinstance(command, str) else command
+        done = unsent.digest(*words, unsent.config, now=datetime(2026, 6, 15, 6, 30, tzinfo=UTC))
+        assert done.exit_code == 2
+        assert place in done.stderr
+
+
+def test_a_global_option_after_the_command_is_told_its_place(terminal: Terminal) -> None:
+    done = terminal.digest("send", "--quiet", terminal.config)
+
+    assert done.exit_code == 2
+    assert "It goes before the command: digest --quiet ..." in done.stderr
+
+
+def test_a_source_that_cannot_be_reached_is_named_once_and_with_a_remedy(
+    terminal: Terminal,
+) -> None:
+    shown = terminal.digest("check", terminal.config).stdout
+
+    assert f"✗ channel smtp: 127.0.0.1:{terminal.port()} cannot be reached (" in shown
+    assert "); check host, port and firewall" in shown
+
+
+def test_a_worksheet_by_another_name_than_a_workbooks_is_refused(
+    terminal: Terminal, tmp_path: Path
+) -> None:
+    done = terminal.digest("worksheet", "new", tmp_path / "sla.csv")
+
+    assert done.exit_code == 2
+    assert (
+        done.stderr == "error: sla.csv: a worksheet is an Excel workbook; end its name in .xlsx\n"
+    )
+    assert not (tmp_path / "sla.csv").exists()
+
+
+@pytest.mark.parametrize("segment", ["", " ", "=EUR"])
+def test_a_segment_without_a_name_is_refused(
+    terminal: Terminal, tmp_path: Path, segment: str
+) -> None:
+    done = terminal.digest("worksheet", "new", tmp_path / "sla.xlsx", "--segment", segment)
+
+    assert (done.exit_code, (tmp_path / "sla.xlsx").exists()) == (2, False)
+    assert f"--segment: found {segment!r}; allowed: NAME or NAME=CURRENCY" in done.stderr
+
+
+def test_a_currency_may_be_written_small_and_a_year_0_is_a_mistake(
+    terminal: Terminal, tmp_path: Path
+) -> None:
+    written = terminal.digest(
+        *("worksheet", "new", tmp_path / "sla.xlsx", "--currency", "chf", "--segment", "UKI=eur")
+    )
+    refused = terminal.digest("worksheet", "new", tmp_path / "old.xlsx", "--year", "0")
+
+    assert (written.exit_code, refused.exit_code) == (0, 2)
+    assert "year 0 must lie from 2000" in refused.stderr
+
+
+def test_a_worksheet_is_not_filled_from_the_future(terminal: Terminal) -> None:
+    before = (terminal.folder / "sla.xlsx").read_bytes()
+    done = terminal.digest("worksheet", "fill", terminal.config, "--date", "2026-06-16")
+
+    assert (done.exit_code, (terminal.folder / "sla.xlsx").read_bytes()) == (2, before)
+    assert "--date: 2026-06-16 has not come yet; today is 2026-06-15" in done.stderr
+
+
+def test_questions_without_anybody_to_answer_say_so_and_write_nothing(tmp_path: Path) -> None:
+    done = Terminal(tmp_path).digest("init", tmp_path / "new")
+
+    assert (done.exit_code, (tmp_path / "new").exists()) == (2, False)
+    assert "the input ended before the last question, so nothing was written" in done.stderr
+
+
+def test_ctrl_c_while_the_program_is_still_being_loaded_is_one_word() -> None:
+    program = (
+        "import _thread, sys\n"
+        "class Impatient:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name == 'click': _thread.interrupt_main()\n"
+        "sys.meta_path.insert(0, Impatient())\n"
+        "from digest.__main__ import main\n"
+        "main()\n"
+    )
+    done = subprocess.run(  # noqa: S603 - our own program
+        [sys.executable, "-c", program, "--help"], capture_output=True, text=True, check=False
+    )
+
+    assert (done.returncode, done.stderr) == (1, "Aborted!\n")

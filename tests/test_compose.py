@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from digest.compose import Memory, compose, latest_business_date
-from digest.errors import ConfigError
-from digest.model import Edition, Forecast, Kind
+from digest.connectors import Connector
+from digest.errors import ConfigError, ConnectorError, Reason
+from digest.model import Edition, Forecast, Kind, LeadCounts, Period, Segment
 from digest.settings import Settings, load
 
 NOW = datetime(2026, 7, 2, 6, tzinfo=UTC)
@@ -130,7 +131,75 @@ def test_a_day_without_an_edition_says_why(settings: Settings, day: date, reason
         sent(settings, day)
 
 
+@dataclass(frozen=True)
+class Contradicting:
+    """A source whose second question gives another total than its days, from a month on."""
+
+    inner: Connector
+    until: date
+
+    def count_leads(
+        self, *, period: Period, segments: Sequence[Segment], now: datetime
+    ) -> LeadCounts:
+        counts = self.inner.count_leads(period=period, segments=segments, now=now)
+        return replace(counts, total=61, reconciled=period.end > self.until)
+
+
+@pytest.mark.parametrize("until", [june(15), june(1)])
+def test_counts_that_contradict_themselves_hold_the_edition(
+    settings: Settings, until: date
+) -> None:
+    source = Contradicting(settings.connector, until)
+
+    with pytest.raises(ConnectorError, match="the source counts 61") as raised:
+        sent(replace(settings, connector=source), june(15))
+
+    assert raised.value.reason is Reason.UNRECONCILED
+
+
 def test_the_latest_business_date_is_today_or_the_workday_before(settings: Settings) -> None:
     assert latest_business_date(settings, june(15)) == june(15)
     assert latest_business_date(settings, june(14)) == june(12)
     assert latest_business_date(settings, date(2026, 4, 6)) == date(2026, 4, 2)
+
+
+def test_a_source_without_a_single_lead_gives_no_edition(
+    settings: Settings, tmp_path: Path
+) -> None:
+    with sqlite3.connect(tmp_path / "crm.sqlite") as crm:
+        crm.execute("DELETE FROM leads")
+    crm.close()
+
+    with pytest.raises(ConnectorError, match=r"leads holds no lead at all since 2025-12-01; look"):
+        sent(settings, june(15))
+
+    with sqlite3.connect(tmp_path / "crm.sqlite") as crm:
+        crm.execute("INSERT INTO leads VALUES ('2025-12-24', NULL)")
+    crm.close()
+    assert sent(settings, june(15)).scorecard.total.actual == 0
+
+
+@pytest.mark.usefixtures("settings")
+@pytest.mark.parametrize(("region", "refused"), [("DACH", False), ("APAC", True)])
+def test_leads_that_a_rule_takes_out_are_leads(
+    tmp_path: Path,
+    region: str,
+    refused: bool,  # noqa: FBT001 - a column of the table
+) -> None:
+    rule = (
+        '[[connector.exclusions]]\nname = "all"\n'
+        f'where = [{{ column = "region", op = "=", value = "{region}" }}]\n'
+    )
+    config = tmp_path / "digest.toml"
+    config.write_text(config.read_text().replace("[channels.file]", f"{rule}[channels.file]"))
+    if refused:
+        with sqlite3.connect(tmp_path / "crm.sqlite") as crm:
+            crm.execute("DELETE FROM leads")
+        crm.close()
+
+    settings = load(config, environment={})
+    if refused:
+        with pytest.raises(ConnectorError, match="no lead at all"):
+            sent(settings, june(15))
+    else:
+        assert sent(settings, june(15)).scorecard.total.actual == 0

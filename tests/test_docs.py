@@ -7,12 +7,15 @@ import re
 import shlex
 import subprocess
 import sys
+from datetime import date
 from pathlib import Path
 
 import pytest
 
 from digest.channels import CHANNELS
 from digest.connectors import CONNECTORS
+from digest.sla import goals
+from digest.worksheet import load_plan
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -38,6 +41,17 @@ def test_the_page_of_commands_is_what_help_prints() -> None:
     assert module.page() == (ROOT / "docs/commands.md").read_text(encoding="utf-8"), (
         "run `make docs`"
     )
+
+
+def test_the_plan_shown_as_csv_is_one_that_is_read(tmp_path: Path) -> None:
+    page = (ROOT / "docs/worksheet.md").read_text(encoding="utf-8")
+    (shown,) = re.findall(r"^```text\n(segment;.*?)^```", page, re.MULTILINE | re.DOTALL)
+    path = tmp_path / "sla.csv"
+    path.write_text(shown, encoding="utf-8")
+
+    plan = load_plan(path)
+
+    assert [goal.goal for goal in goals(plan, date(2026, 2, 1))] == [320, 134]
 
 
 @pytest.mark.e2e

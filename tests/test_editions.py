@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
+from math import ceil
 
 import pytest
 
@@ -40,7 +41,7 @@ from digest.model import (
     Status,
 )
 from digest.sla import Plan, RevenueGoal, Terms
-from digest.workdays import Calendar
+from digest.workdays import Calendar, Weighting
 
 ZURICH = Calendar("CH", "ZH", language="de")
 JANUARY = date(2026, 1, 1)
@@ -709,6 +710,27 @@ def test_calendar_weighting_counts_every_day() -> None:
     assert late.scorecard.segments[0].elapsed == 4
 
 
+@pytest.mark.parametrize(("weighting", "busy"), [("calendar", 6), ("historical", 12)])
+def test_the_last_three_workdays_are_those_of_the_calendar_whatever_paces(
+    weighting: Weighting, busy: int
+) -> None:
+    # May 2026 ends on a Sunday, and where Thursdays are busy its last three workdays weigh more than 3.
+    leads = {key: busy if key[0].weekday() == 3 else n for key, n in steady().leads.items()}
+    source = Source(leads)
+    read = edition(may(27), source, facts=replace(FACTS, weighting=weighting))
+    (row, _) = read.scorecard.segments
+    assert row.actual is not None
+    assert read.scorecard.remaining == 3 < row.remaining
+    # A goal at which the pace is still within 5 % but the forecast falls short.
+    goal = ceil(row.actual / Fraction(96, 100) * row.workdays / row.elapsed)
+    facts = replace(FACTS, weighting=weighting, plan=plan(goal))
+
+    (last, _) = edition(may(27), source, facts=facts).scorecard.segments
+
+    assert last.status is Status.AT_RISK
+    assert last.notes[-1].code is NoteCode.FORECAST_BELOW_GOAL
+
+
 def test_a_forecast_can_be_hidden() -> None:
     assert edition(june(15)).scorecard.total.forecast is not None
     hidden = edition(june(15), facts=replace(FACTS, show_forecast=False))
@@ -806,6 +828,17 @@ def test_a_month_without_an_sla_has_a_banner_and_counts() -> None:
     found = edition(june(15), facts=replace(FACTS, plan=sla))
     assert found.warnings == (Note(NoteCode.NO_SLA, day=june(1)),)
     assert (found.scorecard.total.actual, found.scorecard.total.status) == (60, Status.NO_TARGET)
+
+
+def test_a_goal_that_cannot_be_computed_is_named_beside_the_total_that_lacks_it() -> None:
+    complete = Terms("DACH", JANUARY, Decimal(1000), Fraction(1), Fraction("0.1"))
+    without_rate = replace(complete, segment="UKI", close_rate=None, sales_close_rate=Fraction(0))
+    revenue = tuple(RevenueGoal(name, june(1), Decimal(14_000)) for name in ("DACH", "UKI"))
+    sla = Plan("CHF", (("DACH", "CHF"), ("UKI", "CHF")), revenue, (complete, without_rate))
+    found = edition(june(15), facts=replace(FACTS, plan=sla))
+
+    assert found.scorecard.total.goal == 140
+    assert found.warnings == (Note(NoteCode.CLOSE_RATE_MISSING, "UKI"),)
 
 
 def test_an_sla_carried_forward_says_so_once() -> None:

@@ -19,7 +19,12 @@ from digest.settings import Settings, all_settings, load
 from digest.sla import goals
 from digest.worksheet import write_new
 
-ENVIRONMENT = {"DIGEST_DB_PASSWORD": "planted", "DIGEST_SMTP_PASSWORD": "planted"}
+ENVIRONMENT = {
+    "DIGEST_DB_PASSWORD": "planted",
+    "DIGEST_SMTP_PASSWORD": "planted",
+    "DIGEST_SLACK_TOKEN": "xoxb-planted",
+    "DIGEST_TEAMS_WEBHOOK": "https://0.11.environment.api.powerplatform.com/workflows/planted",
+}
 EXAMPLE = (config_folder() / "example.toml").read_text(encoding="utf-8")
 _HEADING = re.compile(r"^(?:# )?\[+([a-z_.]+)\]+(?:\s|$)", re.MULTILINE)
 _KEY = re.compile(r"(?:^|^# |[{,] )([a-z_]+) = ", re.MULTILINE)
@@ -67,7 +72,7 @@ def test_the_example_loads_without_a_warning(tmp_path: Path) -> None:
     assert settings.warnings == ()
     assert isinstance(settings.connector, Sql)
     assert isinstance(settings.deals, Spreadsheet)
-    assert set(settings.channels) == {"smtp", "file"}
+    assert set(settings.channels) == {"smtp", "file", "slack", "teams"}
     assert len(settings.fiscal_periods) == 13
 
 

@@ -158,6 +158,15 @@ def test_months_that_differ_widen_the_prior_beyond_the_noise() -> None:
     assert known.variance == pytest.approx(8 - 6 / 20)
 
 
+def test_restless_days_explain_more_of_the_difference_between_months() -> None:
+    known = prior([month([2, 10] * 10), month([5, 13] * 10)])
+    assert known is not None
+    # Rates 6 and 9 have variance 4.5; phi is (53.3 + 35.6) / 38, so a month's noise is phi x 7.5 / 20.
+    phi = (20 * 16 / 6 + 20 * 16 / 9) / 38
+    assert known.variance == pytest.approx(4.5 - phi * 7.5 / 20)
+    assert phi > 2
+
+
 def test_differences_between_three_months_are_divided_by_two() -> None:
     known = prior([month([rate] * 20) for rate in (4, 6, 8)])
     assert known is not None

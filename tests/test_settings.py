@@ -328,6 +328,62 @@ def test_a_channel_may_have_another_name_than_its_type() -> None:
     assert list(settings.channels) == ["smtp", "archive"]
 
 
+CHAT = {
+    **ENVIRONMENT,
+    "SLACK": "xoxb-planted-1f7c",
+    "HOOK": "https://hooks.slack.com.evil.example/services/planted-1f7c",
+}
+
+
+def test_a_chat_channel_reads_in_its_own_language_with_its_segments_first() -> None:
+    table = """
+[channels.team]
+type = "slack"
+token = { env = "SLACK" }
+channel = "C0123456789"
+language = "fr"
+segments = ["Benelux"]
+"""
+    settings = read(VALID + table, CHAT)
+
+    assert settings.channels["team"].recipients == (Recipient("C0123456789", "fr", ("Benelux",)),)
+
+
+def test_the_mistakes_of_chat_channels_come_together_and_show_no_secret() -> None:
+    tables = """
+[channels.slack]
+token = { env = "SLACK" }
+channel = "#marketing"
+language = "es"
+segments = ["Benelu"]
+base_url = "https://evil.example/"
+
+[channels.hook]
+type = "slack"
+webhook = { env = "HOOK" }
+
+[channels.off]
+type = "slack"
+token = { env = "NOT_SET" }
+channel = "C0123456789"
+
+[channels.plain]
+type = "teams"
+webhook = "https://planted-1f7c.example/"
+"""
+    found = mistakes_in(VALID + tables, CHAT)
+
+    said = "\n".join(found)
+    assert "channels.slack.language: no language 'es'" in said
+    assert "channels.slack.segments[1]: no segment 'Benelu'; did you mean 'Benelux'?" in said
+    assert "channels.slack.base_url: no setting 'base_url'" in said
+    assert "channels.hook.webhook: is no address of https://hooks.slack.com/services/" in said
+    assert "channels.off.token.env: the environment variable 'NOT_SET' is not set" in said
+    assert "channels.plain.webhook: the secret itself stands in the file" in said
+    assert "planted" not in said
+    assert len(found) == 6
+
+
 # --------------------------------------------------------------------------------- what is not valid
 
 
@@ -505,6 +561,11 @@ def test_a_secret_file_that_others_can_read_is_a_warning() -> None:
     path = Path.cwd() / "smtp.txt"
     expected = f"the secret file {path} can be read by others; chmod 600 {path}"
     assert list(settings.warnings) == [f"digest.toml, line 75, channels.smtp.password: {expected}"]
+
+
+def test_a_secret_file_in_a_home_that_does_not_exist_is_a_mistake() -> None:
+    (found,) = mistakes_in(swapped('{ env = "SMTP_PASSWORD" }', '{ file = "~no-such-user/smtp" }'))
+    assert "'~no-such-user/smtp' names a home folder that does not exist" in found
 
 
 def test_a_secret_comes_from_the_keyring_it_is_handed() -> None:
@@ -739,8 +800,40 @@ def test_an_empty_folder_and_an_absent_file_are_errors(tmp_path: Path) -> None:
     assert loaded == []
     assert [str(error) for error in errors] == [
         f"config folder {tmp_path}/empty holds no .toml file",
-        f"config file {tmp_path}/absent.toml does not exist",
+        f"config file {tmp_path}/absent.toml does not exist; `digest init` writes one",
     ]
+
+
+def test_a_misspelt_file_is_answered_with_the_one_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "digest.toml").write_text(VALID)
+
+    with pytest.raises(ConfigError, match=r"does not exist; did you mean 'digest\.toml'\?$"):
+        load(tmp_path / "digets.toml", environment={})
+
+
+def test_leftovers_of_editors_in_a_folder_are_no_digests(tmp_path: Path) -> None:
+    (tmp_path / "a.toml").write_text(VALID)
+    (tmp_path / "._a.toml").write_bytes(b"\x00\x05")
+
+    loaded, errors = load_many([tmp_path], environment=ENVIRONMENT)
+
+    assert ([settings.id for settings in loaded], errors) == (["leads-dach"], [])
+
+
+@pytest.mark.parametrize(
+    ("said", "placed"),
+    [
+        (
+            "sql: table: the database has no table 'leads'",
+            "digest.toml, line 66, connector.table: the database has no table 'leads'",
+        ),
+        ("dates[1]: no such", "digest.toml, line 67, connector.dates[1]: no such"),
+        ("sql: the server is full; wait", "sql: the server is full; wait"),
+        ("--date: 2026-06-15 has not come yet", "--date: 2026-06-15 has not come yet"),
+    ],
+)
+def test_what_only_the_source_knows_to_be_wrong_gets_its_line(said: str, placed: str) -> None:
+    assert read(VALID).located(said) == placed
 
 
 # ----------------------------------------------------------------------------------------- line numbers

@@ -617,6 +617,18 @@ def test_a_segment_without_leads_takes_the_rate_of_everybody() -> None:
     assert Fraction(50, 1000) == found.close_rate
 
 
+@pytest.mark.parametrize(("customers", "leads"), [(0, 40), (60, 40), (0, 3), (9, 3)])
+def test_a_rate_of_zero_or_above_one_is_none_to_plan_with(customers: int, leads: int) -> None:
+    figure = measure(deals(leads=leads, customers=customers))
+    assert Fraction(customers, leads) == figure.raw_rate
+    assert figure.close_rate is None
+    assert drift(plan(), JUNE, statistics(deals(leads=leads, customers=customers))) == ()
+
+
+def test_a_rate_of_one_is_possible() -> None:
+    assert measure(deals(leads=40, customers=40)).close_rate == 1
+
+
 def test_without_any_lead_no_rate_is_invented() -> None:
     found = measure(deals(leads=0, customers=0))
     assert (found.raw_rate, found.close_rate) == (None, None)
@@ -709,7 +721,7 @@ def test_drift_keeps_the_agreed_size_where_no_deal_has_an_amount() -> None:
 def test_drift_flags_few_deals_as_a_small_sample() -> None:
     (found,) = drift(plan(), JUNE, statistics(deals(priced=4, amount="60000")))
     assert found.small_sample
-    (few_leads,) = drift(plan(), JUNE, statistics(deals(leads=20)))
+    (few_leads,) = drift(plan(), JUNE, statistics(deals(leads=20, customers=5)))
     assert few_leads.small_sample
 
 

@@ -217,6 +217,44 @@ def test_an_error_in_a_column_that_matters_is_never_skipped(tmp_path: Path) -> N
     assert "leads.xlsx, sheet 'Leads', B3: found the error #N/A; correct the formula" in found
 
 
+@pytest.mark.parametrize("column", ["B", "C"])
+def test_a_formula_that_was_never_computed_is_no_blank_cell(tmp_path: Path, column: str) -> None:
+    import openpyxl  # type: ignore[import-untyped] # has no types
+
+    book = openpyxl.Workbook()
+    book.active.title = "Leads"
+    for row in (HEADER, [1, "2026-11-20", "ZH"], [2, "2026-11-20", "ZH"]):
+        book.active.append(row)
+    book.active[f"{column}3"] = "=VLOOKUP(1,A1:A2,1)"
+    book.save(tmp_path / "leads.xlsx")
+    assert refusal(leads(tmp_path, "leads.xlsx", undated="skip")) == (
+        f"spreadsheet: leads.xlsx, sheet 'Leads', {column}3: found a formula without a stored value; open "
+        "the file in Excel or LibreOffice and save it"
+    )
+
+
+def test_a_formula_whose_value_is_an_empty_text_is_a_blank_cell(tmp_path: Path) -> None:
+    import xlsxwriter
+
+    path = tmp_path / "leads.xlsx"
+    with xlsxwriter.Workbook(path) as book:
+        sheet = book.add_worksheet("Leads")
+        sheet.write_row(0, 0, HEADER)
+        sheet.write_row(1, 0, [1, "2026-11-20", "ZH"])
+        sheet.write_row(2, 0, [2, "2026-11-20"])
+        sheet.write_formula(2, 2, '=""', None, " ")
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    part = "xl/worksheets/sheet1.xml"
+    # As Excel writes it; XlsxWriter cannot.
+    parts[part] = parts[part].replace(b"<v> </v>", b"<v></v>")
+    assert b't="str"><f>""</f><v></v></c>' in parts[part]
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in parts.items():
+            archive.writestr(name, content)
+    assert counted(leads(tmp_path, "leads.xlsx")).total == 2
+
+
 # ------------------------------------------------------------------------------------------ rules
 
 
@@ -412,6 +450,15 @@ def test_a_google_sheet_that_is_not_shared_is_an_auth_error() -> None:
 def test_a_home_folder_is_understood(tmp_path: Path) -> None:
     error = refusal_of_config(leads(tmp_path, "~/no-such-folder/leads.csv"))
     assert str(Path("~/no-such-folder/leads.csv").expanduser()) in error
+
+
+@pytest.mark.parametrize("name", ["~$leads.xlsx", "~nobody-of-this-name/leads.csv"])
+def test_a_name_that_only_looks_like_a_home_folder_is_a_plain_mistake(
+    tmp_path: Path, name: str
+) -> None:
+    (tmp_path / "~$leads.xlsx").write_bytes(b"\x05user")
+    found = refusal_of_config(leads(tmp_path, name))
+    assert "name the workbook itself, 'leads.xlsx'" in found or "does not exist" in found
 
 
 # ------------------------------------------------------------------------------------------- deals

@@ -99,6 +99,12 @@ def test_an_error_cell_is_known_although_calamine_gives_nothing(awkward: Path) -
     )
 
 
+def test_a_formula_without_a_value_is_known_although_calamine_gives_nothing(awkward: Path) -> None:
+    table = open_workbook(awkward)
+    assert table.uncached == {(7, 3)}
+    assert "D7: found a formula without a stored value" in str(table.refuse(7, 3, "found nothing"))
+
+
 def test_openpyxl_gives_awkward_cells_as_expected(awkward: Path) -> None:
     import openpyxl  # type: ignore[import-untyped] # has no types
 

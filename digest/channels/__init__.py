@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
+from datetime import datetime
 from typing import Protocol, runtime_checkable
 
 from digest.channels.file import File
+from digest.channels.slack import Slack
 from digest.channels.smtp import Smtp
+from digest.channels.teams import Teams
 from digest.model import Envelope, Finding, MailHeaders, Recipient
 
 
@@ -57,7 +60,31 @@ class Repeatable(Protocol):
         """Whether an interrupted delivery may simply run again."""
 
 
+@runtime_checkable
+class Reconciles(Protocol):
+    """A session that can find out what became of a message whose outcome is unknown."""
+
+    def find(self, envelope: Envelope, *, since: datetime) -> str | None:
+        """Return what `deliver` would have returned when the message is there, None when it is not seen.
+
+        `since` is the instant of the attempt. Not to see it is no proof that it did not arrive.
+
+        Raises:
+            DeliveryError: nobody could look; `permanent` says that looking again is of no use.
+        """
+
+
+@runtime_checkable
+class Completes(Protocol):
+    """A session that adds to a delivered message what never decides about its delivery."""
+
+    def complete(self, envelope: Envelope, receipt: str) -> str | None:
+        """Add it, once; `receipt` is what `deliver` or `find` returned. Return a warning or None."""
+
+
 CHANNELS: Mapping[str, type[Channel]] = {
     "file": File,
+    "slack": Slack,
     "smtp": Smtp,
+    "teams": Teams,
 }

@@ -32,6 +32,7 @@ _QUIT_SECONDS = 5.0
 _LONGEST_REPLY = 300  # characters of a relay's words that are kept
 _DONE, _NEVER, _CLOSING = 2, 5, 421
 _SELECTOR = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,61}[A-Za-z0-9])?")
+_LONGEST_LIST = 850  # a header that may not be folded must stay well below the 998 of RFC 5322
 _NO_HEADER = str.maketrans(dict.fromkeys("<>,", " "))
 
 
@@ -125,6 +126,7 @@ class Smtp:
             )
             raise ValueError(msg)
         self._check_addresses()
+        self._check_listing()
         # An empty key is one that could not be read, which has been told already.
         if self.dkim is not None and self.dkim.private_key.reveal():
             self._check_dkim(self.dkim)
@@ -159,12 +161,18 @@ class Smtp:
                 except ValueError as error:
                     msg = f"{name}: {error}"
                     raise ValueError(msg) from error
+
+    def _check_listing(self) -> None:
         for name, value in (
             ("list_id", self.list_id),
             *(("unsubscribe", u) for u in self.unsubscribe),
         ):
             if value is not None and not re.fullmatch(r"[!-~]+", value.translate(_NO_HEADER)):
                 msg = f"{name}: {value!r} must be plain ASCII without spaces, commas and angle brackets"
+                raise ValueError(msg)
+        for name, links in (("list_id", (self.list_id or "",)), ("unsubscribe", self.unsubscribe)):
+            if (length := sum(len(link) + len("<>, ") for link in links)) > _LONGEST_LIST:
+                msg = f"{name}: {length} characters are too many for a header, allowed are {_LONGEST_LIST}"
                 raise ValueError(msg)
         for link in self.unsubscribe:
             if not link.startswith(("https://", "mailto:")):
@@ -346,7 +354,9 @@ class SmtpSession:
                 (settings.host, settings.used_port), settings.timeouts.connect
             )
         except OSError as error:
-            raise self._error(f"cannot be reached ({_reason(error)})") from error
+            raise self._error(
+                f"cannot be reached ({_reason(error)}); check host, port and firewall"
+            ) from error
         # Nagle and delayed ACK together cost about 45 ms a mail over TLS; set on the plain socket.
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.settimeout(settings.timeouts.command)

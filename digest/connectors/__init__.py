@@ -72,6 +72,27 @@ class Checks(Protocol):
         """
 
 
+@runtime_checkable
+class Costs(Protocol):
+    """A connector whose calls are limited, and that can tell beforehand how many a run makes."""
+
+    def cost(
+        self,
+        *,
+        counted: Sequence[Period],
+        deals: Period | None,
+        segments: Sequence[Segment],
+        now: datetime,
+    ) -> tuple[int, int]:
+        """Return the calls of a run that counts these periods, and those more that measure deals.
+
+        `deals` is the window in which deals are measured, None when they are not.
+
+        Raises:
+            ConnectorError, ConfigError: such a run would not work.
+        """
+
+
 CONNECTORS: Mapping[str, type[Connector]] = {
     "hubspot": Hubspot,
     "salesforce": Salesforce,

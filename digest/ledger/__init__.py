@@ -23,6 +23,7 @@ class RunState(StrEnum):
     """How far one digest's edition for one business date has come."""
 
     PLANNED = "planned"
+    COLLECTING = "collecting"
     COLLECTED = "collected"
     RENDERED = "rendered"
     SENDING = "sending"

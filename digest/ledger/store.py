@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, RowMapping, Select, Table, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    RowMapping,
+    Select,
+    Table,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 
 from digest.errors import LedgerError
@@ -31,6 +41,8 @@ from digest.ledger.tables import contents, deliveries, runs
 
 CLAIM_LEASE = timedelta(seconds=480)
 COMMIT_LEASE = timedelta(seconds=660)  # the 600 s wait for the reply and a minute
+
+REMOVED = "recipient removed from the settings"
 
 # From which states an outcome may still be written; a late answer settles an unknown delivery.
 _BEFORE = {
@@ -197,6 +209,14 @@ class Ledger(Reader):
         with self._transaction() as connection:
             self._mark(connection, digest, business_date, state, note)
 
+    def mark_before_messages(
+        self, digest: str, business_date: date, state: RunState, note: str | None = None
+    ) -> None:
+        """Likewise, unless messages are stored already, perhaps by another process that sends them."""
+        planned = select(deliveries.c.key).where(*_run(digest, business_date, deliveries)).exists()
+        with self._transaction() as connection:
+            self._mark(connection, digest, business_date, state, note, ~planned)
+
     def freeze_edition(self, digest: str, business_date: date, text: str) -> str:
         """Store the edition unless one is stored, and return the stored one: the first wins."""
         with self._transaction() as connection:
@@ -246,11 +266,36 @@ class Ledger(Reader):
     def cancel_except(self, digest: str, business_date: date, keys: Sequence[str]) -> int:
         """Cancel waiting deliveries whose recipient is no longer wanted; return how many."""
         chosen = (*_run(digest, business_date, deliveries), deliveries.c.key.not_in(keys))
-        return self._settle_waiting(chosen, State.CANCELLED, "recipient removed from the settings")
+        return self._settle_waiting(chosen, State.CANCELLED, REMOVED)
+
+    def restore(self, digest: str, business_date: date, keys: Sequence[str]) -> int:
+        """Let deliveries wait again whose recipient had been removed; what a person cancelled stays so."""
+        query = update(deliveries).where(
+            *_run(digest, business_date, deliveries),
+            deliveries.c.key.in_(keys),
+            deliveries.c.state == State.CANCELLED,
+            deliveries.c.note == REMOVED,
+        )
+        values = {"state": State.PENDING, "note": None, "changed_at": self._clock()}
+        with self._transaction() as connection:
+            return connection.execute(query.values(values)).rowcount
 
     def expire(self, digest: str, business_date: date) -> int:
         """Give up on waiting deliveries because the time to send has passed; return how many."""
         chosen = _run(digest, business_date, deliveries)
+        return self._settle_waiting(chosen, State.EXPIRED, None)
+
+    def expire_before(self, digest: str, business_date: date) -> int:
+        """End the runs of earlier dates that nobody came back to in time; return how many deliveries."""
+        over = (RunState.DONE, RunState.EXPIRED, RunState.SKIPPED)
+        earlier = (runs.c.digest == digest, runs.c.business_date < business_date)
+        left = update(runs).where(*earlier, runs.c.state.not_in(over), ~_has(AT_WORK))
+        now = self._clock()
+        with self._transaction() as connection:
+            served = left.where(_has(State), ~_has(WAITING))
+            connection.execute(served.values(state=RunState.DONE, changed_at=now))
+            connection.execute(left.values(state=RunState.EXPIRED, changed_at=now))
+        chosen = (deliveries.c.digest == digest, deliveries.c.business_date < business_date)
         return self._settle_waiting(chosen, State.EXPIRED, None)
 
     def reopen(self, digest: str, business_date: date) -> int:
@@ -429,14 +474,28 @@ class Ledger(Reader):
         business_date: date,
         state: RunState,
         note: str | None = None,
+        *only: ColumnElement[bool],
     ) -> None:
         values = {"state": state, "note": note, "changed_at": self._clock()}
-        chosen = _run(digest, business_date, runs)
+        chosen = (*_run(digest, business_date, runs), *only)
         connection.execute(update(runs).where(*chosen).values(values))
 
 
 def _run(digest: str, business_date: date, table: Table) -> tuple[Any, Any]:
     return (table.c.digest == digest, table.c.business_date == business_date)
+
+
+def _has(states: Iterable[State]) -> ColumnElement[bool]:
+    """Whether a run has a delivery in one of the states."""
+    return (
+        select(deliveries.c.key)
+        .where(
+            deliveries.c.digest == runs.c.digest,
+            deliveries.c.business_date == runs.c.business_date,
+            deliveries.c.state.in_(tuple(states)),
+        )
+        .exists()
+    )
 
 
 def _store(connection: Connection, content: bytes) -> str:

@@ -5,13 +5,19 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from datetime import date, datetime
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from digest.model import Brand, Edition, Image, MailHeaders, Message, Recipient
+from digest.model import Brand, Brief, Edition, Image, MailHeaders, Message, Recipient
+from digest.render import slack, teams
 from digest.render.locales import Locale, locale_for
 from digest.render.scorecard import scorecard_json
 from digest.render.text import render_terminal
 from digest.render.view import CHART_CID, View
+
+if TYPE_CHECKING:
+    from digest.render.writing import Wish
 
 __all__ = ["PACKERS", "render", "render_terminal", "scorecard_json"]
 
@@ -66,6 +72,7 @@ def render(
         html=written.html,
         text=written.text,
         images=tuple(_images(shown, picture, brand)),
+        brief=_brief(wish, shown, locale, title=written.subject),
     )
 
 
@@ -79,6 +86,15 @@ def _images(shown: View, picture: bytes | None, brand: Brand) -> Iterator[Image]
         yield Image(shown.brand.logo_cid, "logo.png", brand.logo.png, shown.title)
     if picture is not None:
         yield Image(CHART_CID, "waterfall.png", picture, shown.chart_alt)
+
+
+def _brief(wish: Wish, shown: View, locale: Locale, *, title: str) -> Brief:
+    """Make the short form; unlike the mail it may name any of the segments, however many there are."""
+    from digest.render.brief import brief
+
+    if shown.table.rest is not None:
+        shown = wish.view(len((wish.edition.closed or wish.edition).scorecard.segments))
+    return brief(shown, locale, title=title, segments_first=wish.segments_first)
 
 
 def _picture(edition: Edition, locale: Locale) -> bytes | None:
@@ -109,4 +125,9 @@ def _mime(
     return pack(message, recipient=recipient, headers=headers, key=key, sent_at=sent_at, test=test)
 
 
-PACKERS: Mapping[str, Callable[..., bytes]] = {"mime": _mime}
+PACKERS: Mapping[str, Callable[..., bytes]] = {
+    "mime": _mime,
+    "slack": slack.pack,
+    "slack with chart": partial(slack.pack, chart=True),
+    "teams": teams.pack,
+}

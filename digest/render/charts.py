@@ -35,6 +35,7 @@ class Waterfall:
     Attributes:
         new: leads of each day up to the cut-off.
         staircase: leads owed by the end of each day of the month; empty without a goal or calendar.
+        complete: whether the days add up to the month's leads, not only to a part of them.
     """
 
     first: date
@@ -43,6 +44,7 @@ class Waterfall:
     staircase: tuple[float, ...]
     goal: int | None
     forecast: Forecast | None
+    complete: bool
 
     def remaining(self) -> tuple[tuple[float, float], ...]:
         """Return (days since the month began, share of the remaining work done): flat on free days."""
@@ -74,6 +76,7 @@ def waterfall(edition: Edition) -> Waterfall:
         staircase=_staircase(period_days(edition, period), card.total.goal),
         goal=card.total.goal,
         forecast=None if card.closed else card.total.forecast,
+        complete=card.total.actual is not None,
     )
 
 
@@ -203,7 +206,8 @@ def _mark_cut_off(
     labels: list[Label],
     locale: Locale,
 ) -> None:
-    number = locale.compact(totals[-1])
+    # The sum of a part would pass for the month's leads.
+    number = locale.compact(totals[-1]) if picture.complete else ""
     if len(totals) == picture.length:
         labels.append((float(totals[-1]), locale.gettext("Actual %(n)s", n=number), LEADS, True))
         return

@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 from digest.model import Edition, MailHeaders, Message, Recipient
+from digest.render import slack
 from digest.render.mime import pack
 from digest.render.scorecard import scorecard_json
 from digest.render.svg import waterfall_svg
@@ -26,7 +27,7 @@ def write_files(
     recipient: Recipient = NOBODY,
     headers: MailHeaders = EXAMPLE_HEADERS,
 ) -> tuple[Path, ...]:
-    """Write digest.html, .txt, .eml, the chart and scorecard.json to a folder; return their paths.
+    """Write the mail, the chart, slack.json and scorecard.json to a folder; return the files' paths.
 
     The HTML file shows the chart beside it; all else is as it would be sent to `recipient`. Each file
     appears whole or not at all, and nothing else in the folder is touched.
@@ -36,6 +37,7 @@ def write_files(
         html = html.replace(f"cid:{image.cid}", image.filename)
     key = f"{edition.digest}/{edition.business_date}/render/{recipient.address}"
     mail = pack(message, recipient=recipient, headers=headers, key=key, sent_at=now)
+    chat = json.loads(slack.pack(message, recipient=recipient, key=key, sent_at=now))
     scorecard = scorecard_json(edition, message.language)
     contents = {
         "digest.html": html.encode(),
@@ -43,10 +45,15 @@ def write_files(
         "digest.eml": mail,
         **{image.filename: image.png for image in message.images},
         "waterfall.svg": waterfall_svg(edition, message.language).encode(),
-        "scorecard.json": (json.dumps(scorecard, ensure_ascii=False, indent=2) + "\n").encode(),
+        "slack.json": _json({name: chat[name] for name in ("text", "blocks")}),
+        "scorecard.json": _json(scorecard),
     }
     folder.mkdir(parents=True, exist_ok=True)
     return tuple(_replace(folder / name, content) for name, content in contents.items())
+
+
+def _json(value: object) -> bytes:
+    return (json.dumps(value, ensure_ascii=False, indent=2) + "\n").encode()
 
 
 def _replace(path: Path, content: bytes) -> Path:

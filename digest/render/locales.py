@@ -11,6 +11,7 @@ from decimal import ROUND_FLOOR, ROUND_HALF_UP, Decimal
 from fractions import Fraction
 from functools import cache, cached_property
 from gettext import NullTranslations
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
@@ -26,18 +27,21 @@ Number = int | float | Decimal | Fraction
 SOURCE = "en"
 MINUS = "\u2212"
 NO_BREAK = "\u00a0"
+NARROW = "\u202f"
 ELLIPSIS = "\u2026"
 NAME_LENGTH = 80
 
 # English without a country is written the European way: "15 June", not "June 15".
 _REGION = {"en": "en_GB"}
 _QUOTES = {
-    "de_CH": "«»",
-    "de": "\u201e\u201c",
-    "fr": "«»",
-    "it": "«»",
-    "en": "\u201c\u201d",
+    "de_CH": ("«", "»"),
+    "de": ("\u201e", "\u201c"),
+    "fr": (f"«{NARROW}", f"{NARROW}»"),
+    "it": ("«", "»"),
 }
+_ENGLISH_QUOTES = ("\u201c", "\u201d")
+# CLDR writes "1 juin", which a French reader takes for a slip.
+_FIRST_OF_MONTH = {"fr": "1er", "it": "1º"}
 
 _UNPRINTABLE = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff\u202a-\u202e\u2066-\u2069]"
@@ -91,10 +95,17 @@ class Locale:
         translated = self.translations.gettext(message)
         return translated % values if values else translated
 
-    def ngettext(self, one: str, many: str, count: int, **values: object) -> str:
+    def ngettext(self, one: str, many: str, count: int | Fraction, **values: object) -> str:
         """Translate by number; `%(n)s` is the formatted number itself."""
         values.setdefault("n", self.number(count))
-        return self.translations.ngettext(one, many, abs(count)) % values
+        return self.translations.ngettext(one, many, self._counted(count)) % values
+
+    def _counted(self, count: int | Fraction) -> int:
+        """Return a whole number with the plural of `count`: "1.5 days" but "1,5 jour"."""
+        size = abs(Fraction(count))
+        if size.denominator == 1:
+            return int(size)
+        return 1 if self.babel.plural_form(float(size)) == "one" else 2
 
     def join(self, names: Sequence[str]) -> str:
         """Write "A, B and C"."""
@@ -104,8 +115,10 @@ class Locale:
 
     def quote(self, text: str) -> str:
         """Put verbatim words from elsewhere in this language's quotation marks."""
-        marks = _QUOTES.get(str(self.babel)) or _QUOTES.get(self.babel.language, "\u201c\u201d")
-        return f"{marks[0]}{text}{marks[1]}"
+        opening, closing = _QUOTES.get(
+            str(self.babel), _QUOTES.get(self.babel.language, _ENGLISH_QUOTES)
+        )
+        return f"{opening}{text}{closing}"
 
     @property
     def direction(self) -> str:
@@ -171,7 +184,8 @@ class Locale:
     def _percent_pattern(self) -> str:
         from babel.numbers import format_percent
 
-        return str(format_percent(Decimal("0.07"), locale=self.babel)).replace("7", "#")
+        pattern = str(format_percent(Decimal("0.07"), locale=self.babel)).replace("7", "#")
+        return pattern.replace(NO_BREAK, NARROW) if self.babel.language == "fr" else pattern
 
     @cached_property
     def _currency_first(self) -> bool:
@@ -188,17 +202,11 @@ class Locale:
         """Write "15 Jun"."""
         return self._skeleton(day, "MMMd")
 
-    def weekday(self, day: date) -> str:
-        """Write "Monday"."""
-        from babel.dates import format_date
-
-        return str(format_date(day, "EEEE", locale=self.babel))
-
     def full_day(self, day: date) -> str:
         """Write "Monday, 15 June 2026"."""
         from babel.dates import format_date
 
-        return str(format_date(day, "full", locale=self.babel))
+        return self._ordinal(day, str(format_date(day, "full", locale=self.babel)))
 
     def medium_day(self, day: date) -> str:
         """Write "15 Jun 2026"."""
@@ -222,7 +230,12 @@ class Locale:
     def _skeleton(self, day: date, skeleton: str) -> str:
         from babel.dates import format_skeleton
 
-        return str(format_skeleton(skeleton, day, locale=self.babel))
+        return self._ordinal(day, str(format_skeleton(skeleton, day, locale=self.babel)))
+
+    def _ordinal(self, day: date, written: str) -> str:
+        """Write the first of a month as an ordinal where the language demands it."""
+        first = _FIRST_OF_MONTH.get(self.babel.language)
+        return re.sub(r"\b1\b", first, written) if first and day.day == 1 else written
 
 
 def languages(folder: Path | None = None) -> tuple[str, ...]:
@@ -236,7 +249,10 @@ def languages(folder: Path | None = None) -> tuple[str, ...]:
 
 @cache
 def locale_for(tag: str) -> Locale:
-    """Return the locale of a language tag; "de-CH" takes the catalogue of "de" unless it has its own.
+    """Return the locale of a language tag.
+
+    "de-CH" says what its own catalogue holds and takes the rest from "de"; a country without a
+    catalogue, such as "de-AT", takes all from its language.
 
     Raises:
         ConfigError: the tag is none, or there is no catalogue for it.
@@ -255,15 +271,20 @@ def locale_for(tag: str) -> Locale:
 def _translations(tag: str, *names: str) -> NullTranslations:
     from gettext import GNUTranslations
 
-    for name in names:
+    found: list[NullTranslations] = []
+    for name in dict.fromkeys(names):
         path = templates_folder() / "locale" / name / "LC_MESSAGES" / "digest.mo"
         if path.is_file():
             with path.open("rb") as file:
-                return GNUTranslations(file)
+                found.append(GNUTranslations(file))
     if SOURCE in names:
-        return NullTranslations()
-    raise ConfigError(f"language: there is no translation for {tag!r}; {_allowed()}")
+        found.append(NullTranslations())
+    if not found:
+        raise ConfigError(f"language: there is no translation for {tag!r}; {_allowed()}")
+    for catalogue, fallback in pairwise(found):
+        catalogue.add_fallback(fallback)
+    return found[0]
 
 
 def _allowed() -> str:
-    return f"allowed: {', '.join(languages())}, each also with a country, as in 'de-CH'"
+    return f"allowed: {', '.join(languages())}, each also with a country, as in 'de-AT'"

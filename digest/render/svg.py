@@ -167,7 +167,8 @@ def _cut_off(
     late = len(totals) > picture.length * 0.75
     y = min(frame.y(totals[-1]) + 18, HEIGHT - BOTTOM - 4)
     at = x - frame.day_width - 4 if late else x + 6  # beside the last day, not on it
-    yield _text(at, y, locale.compact(totals[-1]), "end" if late else "start", "now")
+    if picture.complete:
+        yield _text(at, y, locale.compact(totals[-1]), "end" if late else "start", "now")
 
 
 def _labels(

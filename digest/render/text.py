@@ -186,7 +186,10 @@ def terminal(view: View, locale: Locale) -> str:
         _terminal_follow_up(view, locale),
         "\n".join(_line(f"→ {todo}", 0, 2) for todo in view.today),
         "\n".join(_line(sentence, 0, 2) for sentence in view.drift),
-        "\n".join(_line(f"{label}: {value}", 0, 2) for label, value in view.footer),
+        "\n".join(
+            _line(locale.gettext("%(label)s: %(value)s", label=label, value=value), 0, 2)
+            for label, value in view.footer
+        ),
         view.link or "",
     ]
     return plain_spaces("\n\n".join(block.rstrip() for block in blocks if block.strip())) + "\n"
@@ -199,7 +202,7 @@ def _line(sentence: str, indent: int = 0, hanging: int = 0) -> str:
 def _terminal_figures(view: View) -> str:
     rows = columns([(figure.label, figure.number) for figure in view.figures], indent=2, gap=3)
     return "\n".join(
-        f"{row}   {', '.join(filter(None, figure.notes))}"
+        f"{row}   {' · '.join(filter(None, figure.notes))}"
         for row, figure in zip(rows.splitlines(), view.figures, strict=True)
     )
 

@@ -706,7 +706,7 @@ def _best_worst(locale: Locale, edition: Edition, card: Scorecard) -> tuple[str,
     if best and best.attainment is not None and len(card.segments) > 1:
         lines.append(
             locale.gettext(
-                "Best: %(segment)s with %(share)s of its goal.",
+                "Best: %(segment)s at %(share)s of its goal.",
                 segment=words.segment_name(locale, best.segment),
                 share=locale.percent(best.attainment),
             )
@@ -722,10 +722,10 @@ def _best_worst(locale: Locale, edition: Edition, card: Scorecard) -> tuple[str,
     held = edition.closed.forecast_held
     if held is not None:
         lines.append(
-            locale.gettext("The forecast held: the result lies in the range printed at mid-month.")
+            locale.gettext("The forecast held: the result is within the range given mid-month.")
             if held
             else locale.gettext(
-                "The forecast did not hold: the result lies outside the range printed at mid-month."
+                "The forecast did not hold: the result is outside the range given mid-month."
             )
         )
     return tuple(lines)
@@ -754,8 +754,8 @@ def _follow_up(locale: Locale, facts: FollowUp | None) -> FollowUpBlock | None:
     if facts is None:
         return None
     sentence = locale.ngettext(
-        "Sales answered %(in_time)s of %(n)s due lead in time.",
-        "Sales answered %(in_time)s of %(n)s due leads in time.",
+        "Sales responded in time to %(in_time)s of %(n)s lead due.",
+        "Sales responded in time to %(in_time)s of %(n)s leads due.",
         facts.due,
         in_time=locale.number(facts.in_time),
     )
@@ -763,7 +763,7 @@ def _follow_up(locale: Locale, facts: FollowUp | None) -> FollowUpBlock | None:
     kept = pill.look == "good"
     return FollowUpBlock(
         pill,
-        sentence if facts.due else locale.gettext("No answer of sales is due yet."),
+        sentence if facts.due else locale.gettext("No response from sales is due yet."),
         () if kept else tuple(_follow_up_facts(locale, facts)),
         "" if kept else _promise(locale, facts),
         () if kept else _behind(locale, facts),
@@ -786,7 +786,7 @@ def _pill_for_follow_up(locale: Locale, facts: FollowUp) -> Pill:
 def _follow_up_facts(locale: Locale, facts: FollowUp) -> Iterable[tuple[str, str]]:
     if facts.due:
         yield (
-            locale.gettext("Answered in time"),
+            locale.gettext("Responded in time"),
             locale.percent(Fraction(facts.in_time, facts.due)),
         )
     yield locale.gettext("Overdue now"), locale.number(facts.overdue)
@@ -797,7 +797,7 @@ def _follow_up_facts(locale: Locale, facts: FollowUp) -> Iterable[tuple[str, str
         )
     if facts.p90_minutes is not None:
         yield (
-            locale.gettext("Nine of ten within"),
+            locale.gettext("Nine in ten within"),
             _at_least(locale, facts.p90_minutes, censored=facts.p90_censored),
         )
     if facts.attempts_due:
@@ -825,21 +825,21 @@ def _promise(locale: Locale, facts: FollowUp) -> str:
     """Say what sales promised: "first contact within 24 h of business time; 5 attempts ..."."""
     within = _duration(locale, Fraction(facts.respond_within))
     if facts.clock == "elapsed":
-        terms = [locale.gettext("first contact within %(time)s, day and night", time=within)]
+        terms = [locale.gettext("first contact within %(time)s, day or night", time=within)]
     else:
         terms = [locale.gettext("first contact within %(time)s of business time", time=within)]
     if facts.website_within is not None:
         sooner = _duration(locale, Fraction(facts.website_within))
-        terms.append(locale.gettext("from the website within %(time)s", time=sooner))
+        terms.append(locale.gettext("website leads within %(time)s", time=sooner))
     terms.append(
         locale.ngettext(
-            "%(n)s attempt in %(days)s workdays",
-            "%(n)s attempts in %(days)s workdays",
+            "%(n)s attempt within %(days)s workdays",
+            "%(n)s attempts within %(days)s workdays",
             facts.attempts,
             days=locale.number(facts.within_workdays),
         )
     )
-    return locale.gettext("Promised: %(terms)s.", terms="; ".join(terms))
+    return locale.gettext("Promised: %(terms)s.", terms=locale.gettext("; ").join(terms))
 
 
 _MOST_BEHIND = 8
@@ -894,7 +894,7 @@ def _drift(locale: Locale, drift: Drift, card: Scorecard) -> str:
             )
         )
     sentence = locale.gettext(
-        "%(segment)s: %(terms)s you need %(new)s leads, not %(old)s",
+        "%(segment)s: %(terms)s, the goal would be %(new)s leads, not %(old)s",
         segment=words.segment_name(locale, drift.segment),
         terms=locale.join(terms),
         new=locale.number(drift.goal_at_measured),
@@ -942,7 +942,9 @@ def _footer(locale: Locale, edition: Edition, card: Scorecard) -> Iterable[tuple
 
 
 def _excluded(locale: Locale, rules: tuple[tuple[str, int], ...]) -> str:
-    return locale.join([f"{shown(rule)} ({locale.number(count)})" for rule, count in rules])
+    return locale.join(
+        [f"{locale.quote(shown(rule))} ({locale.number(count)})" for rule, count in rules]
+    )
 
 
 def _agreement(locale: Locale, edition: Edition) -> Iterable[tuple[str, str]]:
@@ -960,8 +962,8 @@ def _agreement(locale: Locale, edition: Edition) -> Iterable[tuple[str, str]]:
         yield (
             locale.gettext("Lag"),
             locale.ngettext(
-                "leads of a month serve the revenue of %(n)s month later",
-                "leads of a month serve the revenue of %(n)s months later",
+                "this month’s leads feed revenue %(n)s month later",
+                "this month’s leads feed revenue %(n)s months later",
                 edition.lag_months,
             ),
         )
@@ -973,7 +975,7 @@ def _agreement(locale: Locale, edition: Edition) -> Iterable[tuple[str, str]]:
         if fact.code in words.ABOUT_THE_AGREEMENT and fact not in edition.warnings
     ]
     if changes:
-        yield locale.gettext("Goals"), "; ".join(dict.fromkeys(changes))
+        yield locale.gettext("Goals"), locale.gettext("; ").join(dict.fromkeys(changes))
 
 
 def _rate(locale: Locale, edition: Edition, rate: Decimal) -> str:
@@ -987,7 +989,7 @@ def _method(locale: Locale, edition: Edition) -> str:
         share=locale.percent(Fraction(8, 10)),
     )
     record = words.forecast_record(locale, edition.history_hits)
-    return method if record is None else f"{method}; {record}"
+    return method if record is None else locale.gettext("; ").join((method, record))
 
 
 def period_days(edition: Edition, period: Period) -> tuple[tuple[date, Fraction], ...]:

@@ -184,18 +184,23 @@ SHORT_VERDICT = 18
 
 def headline(locale: Locale, card: Scorecard) -> str:
     """Return the one sentence of the mail; a short verdict stays on one line."""
+    sentence = _headline(locale, card)
+    return sentence[:1].upper() + sentence[1:]  # a month has a small letter in many languages
+
+
+def _headline(locale: Locale, card: Scorecard) -> str:
     total = card.total
     judged = verdict(locale, card)
     values = {
         "month": locale.month(card.period.start),
-        "verdict": judged.replace(" ", NO_BREAK) if len(judged) <= SHORT_VERDICT else judged,
+        "verdict": judged.replace(" ", NO_BREAK, -1 if len(judged) <= SHORT_VERDICT else 1),
         "actual": "" if total.actual is None else locale.number(total.actual),
         "goal": "" if total.goal is None else locale.number(total.goal),
     }
     if total.actual is None:
         if _known_in_part(card):
-            return locale.gettext("%(month)s has no total today: %(verdict)s.", **values)
-        return locale.gettext("%(month)s has no figures today: %(verdict)s.", **values)
+            return locale.gettext("No total for %(month)s today: %(verdict)s.", **values)
+        return locale.gettext("No figures for %(month)s today: %(verdict)s.", **values)
     if total.goal is None or total.status is Status.NO_TARGET:
         return locale.ngettext(
             "%(month)s stands at %(n)s lead, %(verdict)s.",
@@ -205,8 +210,8 @@ def headline(locale: Locale, card: Scorecard) -> str:
         )
     if card.closed:
         return locale.ngettext(
-            "%(month)s closed with %(actual)s of %(n)s lead: %(verdict)s.",
-            "%(month)s closed with %(actual)s of %(n)s leads: %(verdict)s.",
+            "%(month)s closed at %(actual)s of %(n)s lead: %(verdict)s.",
+            "%(month)s closed at %(actual)s of %(n)s leads: %(verdict)s.",
             total.goal,
             **values,
         )
@@ -283,7 +288,7 @@ def _rest_of_month(locale: Locale, card: Scorecard) -> str | None:
             days=days_left(locale, card.remaining),
         )
     return locale.gettext(
-        "%(days)s: each must bring %(required)s leads to reach the goal.",
+        "%(days)s: each must bring in %(required)s leads to reach the goal.",
         days=days_left(locale, card.remaining),
         required=tenths(locale, total.required_per_workday),
     )
@@ -296,25 +301,19 @@ def _month(locale: Locale, card: Scorecard) -> str:
 def days_left(locale: Locale, weight: Fraction) -> str:
     """Say how many workdays remain, half-days included."""
     return locale.ngettext(
-        "%(n)s workday left", "%(n)s workdays left", _plural(weight), n=tenths(locale, weight)
+        "%(n)s workday left", "%(n)s workdays left", weight, n=tenths(locale, weight)
     )
 
 
 def short_days_left(locale: Locale, weight: Fraction) -> str:
     """Say the same where there is little room and the context tells that workdays are meant."""
-    return locale.ngettext(
-        "%(n)s day left", "%(n)s days left", _plural(weight), n=tenths(locale, weight)
-    )
+    return locale.ngettext("%(n)s day left", "%(n)s days left", weight, n=tenths(locale, weight))
 
 
 def tenths(locale: Locale, value: Fraction | Decimal) -> str:
     """Write days or leads per day: 12, or 12.5 where there is a half."""
     rounded = half_up(value, 1)
     return locale.number(rounded, 0 if rounded == rounded.to_integral_value() else 1)
-
-
-def _plural(weight: Fraction) -> int:
-    return 1 if weight == 1 else 2
 
 
 # ------------------------------------------------------------------------------------------- notes
@@ -412,13 +411,13 @@ def _late_entries(locale: Locale, changes: Sequence[Note]) -> str:
         sentence = locale.gettext(
             "late entries for %(month)s, which is frozen and stays as reported: %(listed)s",
             month=month,
-            listed="; ".join(listed),
+            listed=locale.gettext("; ").join(listed),
         )
     else:
         sentence = locale.gettext(
             "%(month)s was corrected after its close: %(listed)s",
             month=month,
-            listed="; ".join(listed),
+            listed=locale.gettext("; ").join(listed),
         )
     return sentence
 
@@ -486,7 +485,7 @@ def day_reason(locale: Locale, reason: str | None) -> str:
 def _active_from(locale: Locale, fact: Note) -> str:
     if fact.day is None:
         return locale.gettext("began during the month")
-    return locale.gettext("owes leads from %(day)s on", day=locale.short_day(fact.day))
+    return locale.gettext("owes leads from %(day)s", day=locale.short_day(fact.day))
 
 
 def _without_goal(locale: Locale, fact: Note) -> str:
@@ -507,7 +506,7 @@ def _deal_size_missing(locale: Locale, fact: Note) -> str:
 
 def _follow_up_missing(locale: Locale, fact: Note) -> str:
     return locale.gettext(
-        "the sales half could not be measured: %(why)s", why=shown(fact.text or NONE, 200)
+        "sales follow-up could not be measured: %(why)s", why=shown(fact.text or NONE, 200)
     )
 
 
@@ -532,7 +531,7 @@ _NOTES: dict[NoteCode, Callable[[Locale, Note], str]] = {
         "goal cannot be computed: marketing share missing"
     ),
     NoteCode.NO_SLA: lambda locale, _: locale.gettext(
-        "no SLA is agreed for this month; the counts stand without goals"
+        "no SLA has been agreed for this month; counts are shown without goals"
     ),
     NoteCode.CARRIED_FORWARD: _carried,
     NoteCode.GOAL_CHANGED: _goal_changed,
@@ -619,8 +618,8 @@ def _catch_up(locale: Locale, todo: Action, _: Edition) -> str:
 
 def _last_day(locale: Locale, todo: Action, _: Edition) -> str:
     return locale.ngettext(
-        "bring the last lead today, the last workday.",
-        "bring the last %(n)s leads today, the last workday.",
+        "%(n)s lead to go today, the last workday.",
+        "%(n)s leads to go today, the last workday.",
         _whole(todo.number),
     )
 
@@ -711,10 +710,10 @@ def mix_warning(locale: Locale, card: Scorecard) -> str | None:
     counted = total.attainment or Fraction(0)
     if value.attainment < counted:
         return locale.gettext(
-            "The count flatters: leads of low value are over their share, so the value lags behind."
+            "The count flatters: too many of the leads are low-value ones, so value lags behind."
         )
     return locale.gettext(
-        "The count understates: leads of high value are over their share, so the value is ahead."
+        "The count undersells: many of the leads are high-value ones, so value is ahead."
     )
 
 

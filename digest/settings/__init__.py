@@ -48,8 +48,8 @@ def load_many(
 ) -> tuple[list[Settings], list[ConfigError]]:
     """Return the digests of files and folders, and one error for each file that has mistakes.
 
-    A folder means its `*.toml` files. Two files with one id are a mistake in both: sending one of them
-    would hide the other behind the same ledger entries.
+    A folder means its `*.toml` files, hidden ones aside. Two files with one id are a mistake in both:
+    sending one of them would hide the other behind the same ledger entries.
     """
     loaded: list[Settings] = []
     errors: list[ConfigError] = []
@@ -73,7 +73,9 @@ def load_many(
 def _files(paths: Sequence[Path], errors: list[ConfigError]) -> Iterator[Path]:
     for path in paths:
         try:
-            found = sorted(path.glob("*.toml")) if path.is_dir() else [path]
+            # What begins with a dot is an editor's or a copier's leftover.
+            inside = (file for file in path.glob("*.toml") if not file.name.startswith("."))
+            found = sorted(inside) if path.is_dir() else [path]
         except OSError as error:
             errors.append(ConfigError(f"config folder {file_problem(path, error)}"))
             continue

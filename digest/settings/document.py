@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from pathlib import Path as FilePath
 
-from digest.errors import ConfigError
+from digest.errors import ConfigError, nearest
 from digest.settings.lines import Path, key_lines
 from digest.settings.mistakes import Mistakes, clip, file_problem, names_a_secret, paths_in
 
@@ -58,7 +58,7 @@ def _text(path: FilePath) -> str:
         problem = (
             file_problem(path, error) if isinstance(error, OSError) else f"{path!r} is no file name"
         )
-        raise ConfigError(f"config file {problem}") from error
+        raise ConfigError(f"config file {problem}{_way_out(path, error)}") from error
     if len(raw) > LARGEST:
         raise ConfigError(f"{path}: the file is too large; allowed: {LARGEST:,} bytes")
     try:
@@ -69,6 +69,17 @@ def _text(path: FilePath) -> str:
             f"{path}, line {line}: byte 0x{raw[error.start]:02x} is not UTF-8; "
             "save the file with the encoding UTF-8"
         ) from error
+
+
+def _way_out(path: FilePath, error: Exception) -> str:
+    match error:
+        case FileNotFoundError():
+            beside = [other.name for other in path.parent.glob("*.toml")]
+            return nearest(path.name, beside) or "; `digest init` writes one"
+        case IsADirectoryError():
+            return "; name one of the files in it"
+        case _:
+            return ""
 
 
 def _parsed(path: FilePath, text: str) -> Mapping[str, object]:

@@ -14,7 +14,7 @@ from digest.settings.adapters import build, is_table, known_keys
 from digest.settings.lines import Path as KeyPath
 from digest.settings.mistakes import clip, shown, unknown
 from digest.settings.reading import Reading, Table
-from digest.settings.recipients import check_recipients
+from digest.settings.recipients import check_recipients, check_wishes
 from digest.settings.sections import FollowUpSection
 
 T = TypeVar("T")
@@ -159,6 +159,9 @@ def _channel(
         return None
     cls = CHANNELS.get(kind) if isinstance(kind, str) else None
     if cls is None or "recipients" not in known_keys(cls)[()]:
+        check_wishes(
+            table, at, reading.mistakes, segments
+        )  # of a channel that is its own recipient
         return _construct(reading, kind, table, at, CHANNELS)
     if "recipients" not in table:
         reading.mistakes.add(

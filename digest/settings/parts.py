@@ -134,6 +134,7 @@ def assemble(path: Path, data: Table, mistakes: Mistakes) -> Settings | None:
         channels=MappingProxyType(channels),
         thresholds=_thresholds(cast("StatusThresholds", limits), unassigned),
         weighting=head.weighting,
+        close_rates=head.close_rates,
         forecast=head.forecast,
         send_at=schedule.send_at,
         send_until=schedule.send_until,
@@ -151,6 +152,7 @@ def assemble(path: Path, data: Table, mistakes: Mistakes) -> Settings | None:
         brand=brand,
         fiscal_periods=periods,
         warnings=mistakes.warnings,
+        lines=MappingProxyType(dict(mistakes.lines)),
     )
 
 

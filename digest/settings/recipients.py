@@ -57,7 +57,7 @@ def check_recipients(
             kept.append(entry)
             continue
         address = entry["address"].strip()
-        _check_entry(entry, (*at, number), mistakes, segments)
+        check_wishes(entry, (*at, number), mistakes, segments)
         if mail and not _is_deliverable(address, (*at, number), mistakes):
             continue
         key = _spelling(address) if mail else address
@@ -78,9 +78,10 @@ def _is_deliverable(address: str, at: Path, mistakes: Mistakes) -> bool:
     return True
 
 
-def _check_entry(
+def check_wishes(
     entry: Mapping[str, object], at: Path, mistakes: Mistakes, segments: Sequence[str] | None
 ) -> None:
+    """Note a language or segments that do not exist in the table of a recipient."""
     language = entry.get("language")
     if isinstance(language, str) and language not in LANGUAGES:
         mistakes.add((*at, "language"), unknown(language, LANGUAGES, "language"))
@@ -100,7 +101,8 @@ def address_problem(address: str) -> str | None:
         return f"{error}{_common_domain(address)}"
     domain = spelling.rpartition("@")[2]
     if "." not in domain and domain != "localhost":
-        hint = nearest(f"{domain}.com", _COMMON_DOMAINS)
+        whole = f"{domain}.com"
+        hint = nearest(whole, [whole]) if whole in _COMMON_DOMAINS else _common_domain(whole)
         return f"{address!r} is not a mail address: the domain {domain!r} has no dot{hint}"
     if len(spelling) > _LONGEST_ADDRESS:
         return f"{clip(address)!r} is too long; allowed: {_LONGEST_ADDRESS} characters"

@@ -92,22 +92,28 @@ class Vault:
         return value
 
     def _file(self, name: str, at: Path, mistakes: Mistakes) -> str:
-        path = (
-            self.folder / FilePath(name).expanduser()
-            if name.startswith("~")
-            else (self.folder / name)
-        )
+        try:
+            path = self.folder / FilePath(name).expanduser()
+        except RuntimeError as error:
+            raise LookupError(
+                f"the secret file {clip(name)!r} names a home folder that does not exist"
+            ) from error
         try:
             status = path.stat()
             if not stat.S_ISREG(status.st_mode) or status.st_size > _LARGEST:
                 raise LookupError(f"the secret file {path} is not a small text file")
             value = path.read_text(encoding="utf-8").rstrip("\r\n")
         except OSError as error:
-            raise LookupError(f"the secret file {file_problem(path, error)}") from error
+            remedy = (
+                f"; write the secret into it, then chmod 600 {path}" if not path.exists() else ""
+            )
+            raise LookupError(f"the secret file {file_problem(path, error)}{remedy}") from error
         except (UnicodeDecodeError, RuntimeError) as error:
-            raise LookupError(f"the secret file {path} is not UTF-8 text") from error
+            raise LookupError(
+                f"the secret file {path} is not UTF-8 text; save it with the encoding UTF-8"
+            ) from error
         if not value.strip():
-            raise LookupError(f"the secret file {path} is empty")
+            raise LookupError(f"the secret file {path} is empty; write the secret into it")
         if status.st_mode & (stat.S_IROTH | stat.S_IWOTH):
             mistakes.warn(at, f"the secret file {path} can be read by others; chmod 600 {path}")
         return value

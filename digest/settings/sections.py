@@ -188,6 +188,7 @@ class Head:
     lead_definition: Text | None = None
     segment_kind: Literal["region", "persona", "channel"] = "region"
     weighting: Literal["workday", "calendar", "historical"] = "workday"
+    close_rates: Literal["pooled", "cohort"] = "pooled"
     forecast: Flag = True
     frozen_after_workdays: UpTo100 = 3
     link: Text | None = None

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, time, timedelta
 from fractions import Fraction
 from pathlib import Path
@@ -14,8 +15,15 @@ from digest.channels import Channel
 from digest.connectors import Connector, MeasuresDeals, MeasuresFollowUp
 from digest.followup import Promise
 from digest.model import Brand, Segment
+from digest.settings.lines import Path as KeyPath
 from digest.sla import Plan
 from digest.workdays import Calendar
+
+_SETTING = re.compile(
+    r"(?:\w+: )?(?P<key>[a-z_]+(?:\.[a-z_]+)*)(?:\[(?P<entry>\d+)\])?: (?P<what>.*)", re.DOTALL
+)
+# Where a connector may stand; its own words know neither the table nor the file.
+_CONNECTOR_TABLES: tuple[KeyPath, ...] = (("connector",), ("deals",), ("follow_up", "source"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +45,13 @@ class Settings:
         calendar: decides the days of an edition. calendars: pacing calendars by id, for segments.
         connector: counts leads. deals: measures deals, None when nothing was set up for it.
         follow_up: what sales promised and who measures it, None when nobody asks for it.
+        close_rates: which customers a measured close rate counts, see `sla.measured`.
         send_at, send_until: local times. spread: delay that is the same every day for one digest.
         ledger: file. worksheet: the file of the plan, None when it stands in the settings.
         max_drop_leads, max_drop_share: a larger fall of the month's leads holds the edition.
         unassigned_leads, unassigned_share: from here on leads without a segment call for a warning.
         warnings: what works but deserves a look, as sentences.
+        lines: on which line of the file a key stands.
     """
 
     path: Path
@@ -62,6 +72,7 @@ class Settings:
     channels: Mapping[str, Channel]
     thresholds: Thresholds
     weighting: Literal["workday", "calendar", "historical"]
+    close_rates: Literal["pooled", "cohort"]
     forecast: bool
     send_at: time
     send_until: time
@@ -79,8 +90,26 @@ class Settings:
     brand: Brand
     fiscal_periods: tuple[FiscalPeriod, ...]
     warnings: tuple[str, ...] = ()
+    lines: Mapping[KeyPath, int] = field(default_factory=dict, repr=False)
 
     @property
     def folder(self) -> Path:
         """The folder of the config file, against which its paths count."""
         return self.path.parent
+
+    def located(self, mistake: str) -> str:
+        """Return what a connector says about one of its settings with file, line and key in front.
+
+        "sql: table: the database has no table 'laeds'" becomes "digest.toml, line 23, connector.table: the
+        database ..."; a sentence about anything else stays as it is.
+        """
+        said = _SETTING.fullmatch(mistake)
+        if said is None:
+            return mistake
+        entry = f"[{said['entry']}]" if said["entry"] else ""
+        for table in _CONNECTOR_TABLES:
+            line = self.lines.get((*table, *said["key"].split(".")))
+            if line is not None:
+                key = ".".join(map(str, (*table, said["key"])))
+                return f"{self.path.name}, line {line}, {key}{entry}: {said['what']}"
+        return mistake

@@ -22,6 +22,11 @@ _ERROR_CELL = re.compile(
     rb"<c (?=[^>]*t=\"e\")[^>]*r=\"([A-Z]{1,3})([0-9]{1,7})\"[^>]*>(?:<f[^>]*/>|<f[^>]*>[^<]*</f>)?"
     rb"(?:<v>([^<]{0,40})</v>)?"
 )
+_UNCACHED_CELL = re.compile(
+    rb"<c (?![^>]*t=\"str\")[^>]*r=\"([A-Z]{1,3})([0-9]{1,7})\"[^>]*>(?:<f[^>]*/>|<f[^>]*>[^<]*</f>)"
+    rb"(?:<v></v>|<v ?/>)?</c>"
+)
+_UNCACHED_ENDS = (b"</f></c>", b"/></c>", b"<v></v></c>")
 _MAX_ODS_CELLS = 10_000_000
 _OVERLAP = 4096  # bytes kept between chunks, so that no cell is cut in two
 
@@ -31,10 +36,14 @@ class SheetFacts:
     """What a sheet's XML says that calamine leaves out.
 
     Attributes:
-        errors: texts of error cells by row number and column index. hidden: number of hidden rows.
+        errors: texts of error cells by row number and column index.
+        uncached: formula cells without a stored value, likewise; a formula whose value is an empty text
+            says so (t="str") and is none of them.
+        hidden: number of hidden rows.
     """
 
     errors: dict[tuple[int, int], str] = field(default_factory=dict)
+    uncached: set[tuple[int, int]] = field(default_factory=set)
     hidden: int = 0
 
 
@@ -78,7 +87,7 @@ def check_archive(path: Path, *, max_bytes: int, max_ratio: int, max_entries: in
 
 
 def sheet_facts(path: Path, sheet: str, *, max_rows: int) -> SheetFacts:
-    """Return what the XML of an .xlsx sheet says about errors and hidden rows.
+    """Return what the XML of an .xlsx sheet says about errors, formulas and hidden rows.
 
     Args:
         path: a workbook that `check_archive` has passed.
@@ -171,6 +180,11 @@ def too_many_rows(path: Path, max_rows: int) -> TableError:
 def _note_facts(facts: SheetFacts, window: bytes, seen: int) -> None:
     if b'hidden="' in window:
         facts.hidden += sum(m.end() > seen for m in _HIDDEN_ROW.finditer(window))
+    if any(end in window for end in _UNCACHED_ENDS):  # cheaper than the pattern on every formula
+        facts.uncached.update(
+            (int(match[2]), _column_index(match[1].decode()))
+            for match in _UNCACHED_CELL.finditer(window)
+        )
     if b't="e"' in window:
         for match in _ERROR_CELL.finditer(window):
             cell = int(match[2]), _column_index(match[1].decode())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,6 +27,7 @@ class Table:
         lettered: cells have addresses such as C17; otherwise line and column name.
         errors: cells that hold an error such as #DIV/0!, by row number and column index; the reader
             gives an empty text for them.
+        uncached: formula cells without a stored value, likewise.
         remarks: what a person should know and the rows do not say.
     """
 
@@ -34,6 +36,7 @@ class Table:
     rows: Iterable[tuple[int, Sequence[object]]]
     lettered: bool = False
     errors: Mapping[tuple[int, int], str] = field(default_factory=dict)
+    uncached: AbstractSet[tuple[int, int]] = frozenset()
     remarks: tuple[str, ...] = ()
 
     def column(self, wanted: str) -> int:
@@ -67,6 +70,11 @@ class Table:
         error = self.errors.get((row, column))
         if error:
             message = f"found the error {error}; correct the formula and save the workbook"
+        elif (row, column) in self.uncached:
+            message = (
+                "found a formula without a stored value; open the file in Excel or LibreOffice and "
+                "save it"
+            )
         return refuse_cell(self.at(row, column), message)
 
 

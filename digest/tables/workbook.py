@@ -115,6 +115,7 @@ def _table(path: Path, wanted: str | None, header_row: int | None, *, zipped: bo
         rows=((at, cells) for at, cells in sheet.rows if any(cell != "" for cell in cells)),
         lettered=True,
         errors=sheet.facts.errors,
+        uncached=sheet.facts.uncached,
         remarks=tuple(remarks),
     )
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import date
 from pathlib import Path
 
-from digest.errors import ConfigError
-from digest.model import Finding
+from digest.errors import ConfigError, nearest
+from digest.model import Finding, normalise
 from digest.notation import shown
+from digest.sla import Plan
 from digest.worksheet.book import ERRORS, Book, Content
 from digest.worksheet.layout import (
     BY_HAND,
@@ -21,7 +22,9 @@ from digest.worksheet.layout import (
     derived,
     serial,
 )
+from digest.worksheet.long_form import read_csv
 from digest.worksheet.read import Worksheet, is_date, read_book
+from digest.worksheet.words import label_in_any_language, plain
 
 TOLERANCE = 1e-9
 _REFERENCE = re.compile(
@@ -34,11 +37,19 @@ def check(path: Path) -> tuple[Finding, ...]:
 
     A cell whose value differs from the digest's is an error: its formula was changed, its value is stale,
     or a number was typed over it. A goal set by hand is a warning. Without errors the last line is "ok".
+    A CSV holds inputs only.
     """
     try:
+        if path.suffix.casefold() == ".csv":
+            return _checked_csv(path)
         with Book(path) as book:
             sheet = read_book(book, everything=True)
-            found = [*_differences(book, sheet), *_gaps(sheet), *_set_by_hand(sheet)]
+            found = [
+                *(Finding("warning", cell, text) for cell, text in sheet.notes),
+                *_differences(book, sheet),
+                *_gaps(sheet),
+                *_set_by_hand(sheet),
+            ]
     except ConfigError as error:
         return tuple(Finding("error", path.name, mistake) for mistake in error.mistakes)
     if any(finding.level == "error" for finding in found):
@@ -49,6 +60,16 @@ def check(path: Path) -> tuple[Finding, ...]:
         f"{len(plan.terms)} terms; every computed cell agrees"
     )
     return (*found, Finding("ok", path.name, summary))
+
+
+def _checked_csv(path: Path) -> tuple[Finding, ...]:
+    plan = read_csv(path)
+    months = sorted({goal.month for goal in plan.revenue_goals})
+    summary = (
+        f"{len(plan.segments)} segments, {len(months)} months, {len(plan.terms)} terms; a CSV has no "
+        "computed cells to compare"
+    )
+    return (*_without_goal(plan, months, path.name), Finding("ok", path.name, summary))
 
 
 def _differences(book: Book, sheet: Worksheet) -> Iterator[Finding]:
@@ -66,7 +87,9 @@ def _differences(book: Book, sheet: Worksheet) -> Iterator[Finding]:
         subject = f"{name}!{cell.address}"
         formula = str(there.content) if there is not None and there.formula else None
         if not same_value(stored, cell.value):
-            yield Finding("error", subject, _difference(cell, stored, formula))
+            yield Finding(
+                "error", subject, _difference(cell, stored, formula, texts=bool(sheet.notes))
+            )
         elif formula is None and there is None and cell.value == "":
             continue
         elif formula is None:
@@ -122,7 +145,7 @@ def shape(formula: str) -> str:
     return re.sub(r"\s+", "", bare).upper()
 
 
-def _difference(cell: Derived, stored: Content, formula: str | None) -> str:
+def _difference(cell: Derived, stored: Content, formula: str | None, *, texts: bool) -> str:
     theirs = "nothing" if stored is None or stored == "" else shown(stored)
     ours = "nothing" if cell.value == "" else shown(cell.value)
     beginning = f"{_what(cell)}: found {theirs}, computed {ours}"
@@ -137,8 +160,10 @@ def _difference(cell: Derived, stored: Content, formula: str | None) -> str:
         )
     if isinstance(stored, str) and stored in ERRORS:
         return f"{beginning}; the formula meets an error, correct the cells it refers to"
+    first = "enter the texts named above as numbers, then " if texts else ""
     return (
-        f"{beginning}; the stored value is stale, open the file in Excel or LibreOffice and save it"
+        f"{beginning}; the stored value is stale, {first}open the file in Excel or LibreOffice and "
+        "save it"
     )
 
 
@@ -153,8 +178,6 @@ def _what(cell: Derived) -> str:
 
 def _gaps(sheet: Worksheet) -> Iterator[Finding]:
     """What the formulas cannot show because a row or an entry is missing."""
-    from digest.sla import goals
-
     shown_rows = {source for card in sheet.place.cards for _, source in card.lines}
     for row, name in sheet.inputs.segments.items():
         if sheet.place.cards and row not in shown_rows:
@@ -165,18 +188,44 @@ def _gaps(sheet: Worksheet) -> Iterator[Finding]:
                 "computes its goals all "
                 "the same, a new worksheet shows them",
             )
+    yield from _unknown_names(sheet)
+    yield from _without_goal(sheet.inputs.plan, sheet.place.months, sheet.sheets["sla"])
+
+
+def _without_goal(plan: Plan, months: Collection[date], subject: str) -> Iterator[Finding]:
+    from digest.sla import goals
+
     missing: dict[tuple[str, str], list[date]] = {}
-    for month in sheet.place.months:
-        for goal in goals(sheet.inputs.plan, month):
+    for month in months:
+        for goal in goals(plan, month):
             reasons = ", ".join(note.code.value.replace("_", " ") for note in goal.notes)
             if goal.goal is None:
                 missing.setdefault((goal.segment, reasons), []).append(month)
-    for (segment, reasons), months in missing.items():
-        if months == list(sheet.place.months):
-            when = "in any month" if len(months) > 1 else f"in {months[0]:%Y-%m}"
+    for (segment, reasons), gaps in missing.items():
+        if gaps == list(months):
+            when = "in any month" if len(gaps) > 1 else f"in {gaps[0]:%Y-%m}"
         else:
-            when = f"in {', '.join(f'{month:%Y-%m}' for month in months)}"
-        yield Finding("warning", sheet.sheets["sla"], f"{segment} has no goal {when}: {reasons}")
+            when = f"in {', '.join(f'{month:%Y-%m}' for month in gaps)}"
+        yield Finding("warning", subject, f"{segment} has no goal {when}: {reasons}")
+
+
+def _unknown_names(sheet: Worksheet) -> Iterator[Finding]:
+    """Leads on the sheet Actual under a name that no segment has: most often a slip of the pen."""
+    block, names = sheet.place.actual, sheet.inputs.plan.segments
+    if block is None:
+        return
+    known = {normalise(name) for name in names} | {""}
+    lines: dict[str, int] = {}
+    for row, (_, name, _) in sorted(sheet.actual_rows.items()):
+        if normalise(name) not in known and plain(name) not in label_in_any_language("unassigned"):
+            lines.setdefault(name, row)
+    for name, row in lines.items():
+        yield Finding(
+            "warning",
+            f"{sheet.sheets['actual']}!{column_letter(block.columns['segment'])}{row}",
+            f"{shown(name)} is no segment of {sheet.sheets['goals']!r}, so its leads count for none"
+            f"{nearest(name, names)}",
+        )
 
 
 def _set_by_hand(sheet: Worksheet) -> Iterator[Finding]:

@@ -101,6 +101,8 @@ class _Work:
                 f"{self.sheet.path.name}: terms begin with a month; found {valid_from}, write "
                 f"{month_start(valid_from)}"
             )
+        if deals.no_customers:
+            self._say("warning", "sla", None, f"close rates stay as they are: {deals.no_customers}")
         for figure in measured(self.sheet.inputs.plan, deals, method=method):
             if not figure.leads and figure.deal_size is None:
                 self._say(
@@ -185,7 +187,18 @@ class _Work:
             if figure.small_sample
             else ""
         )
+        if figure.maturing:
+            first, last = figure.maturing[0], figure.maturing[-1]
+            flags += f"; leads of {first:%Y-%m} to {last:%Y-%m} may still become customers"
+        if figure.win_rate is not None:
+            flags += f"; of the closed deals {float(figure.win_rate):.0%} were won"
         few = "; fewer than five deals" if figure.few_deals else ""
+        if figure.leads and figure.close_rate is None:
+            self._say(
+                "warning", "sla", (row, columns["close_rate"]),
+                f"close rate of {figure.segment} stays: {figure.customers} customers of {figure.leads} "
+                "leads are no rate to plan with",
+            )  # fmt: skip
         if (
             figure.leads
             and figure.close_rate is not None

@@ -100,7 +100,7 @@ class Geometry:
         names: sheet key to the sheet's name. months: month to column, on the goals sheet.
         goals_total: row of the totals, None when there is none. plan_currency: (row, column).
         cards: by month, the year last. card_columns: also the grouped ones, as "in_force.row".
-        example: the filled example, whose rates and leads are plain numbers.
+        example: the filled example, whose rates, leads and workdays are plain numbers.
     """
 
     names: Mapping[str, str]
@@ -681,7 +681,7 @@ def _total_formulas(place: Geometry, card: Card) -> dict[str, str]:
     if card.month is not None:
         workdays = total("terms_from")
         formulas["per_workday"] = _per_workday(total("goal"), workdays)
-        if place.calendar is not None:
+        if place.calendar is not None and not place.example:
             formulas["terms_from"] = _workdays_formula(place, card)
     return formulas
 

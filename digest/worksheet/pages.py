@@ -195,6 +195,20 @@ class _Styles:
     def plain_count(self) -> Format:
         return self.make(num_format=COUNT, bottom=1, bottom_color=LINE, align="right")
 
+    @property
+    def workdays(self) -> Format:
+        return self.total(f'General" {self._words.labels["workdays"]}"', "right")
+
+    def total(self, number_format: str, align: str) -> Format:
+        return self.make(
+            num_format=number_format,
+            bold=True,
+            bg_color=TOTAL_FILL,
+            top=1,
+            top_color=ACCENT,
+            align=align,
+        )
+
     def heading(self, *, left: bool = False, **more: object) -> Format:
         return self.make(
             bold=True, text_wrap=True, bg_color=HEADING_FILL, bottom=1, bottom_color=ACCENT,
@@ -217,7 +231,7 @@ class _Styles:
         key = cell.key.removeprefix("in_force.")
         number_format = NUMBER_FORMATS.get(key, "General")
         if key == "terms_from" and kind == "total":
-            number_format = f'General" {self._words.labels["workdays"]}"'
+            return self.workdays
         if kind == "month":
             return self.make(
                 num_format=LONG_MONTH,
@@ -234,14 +248,7 @@ class _Styles:
         )
         align = "left" if key in LEFT else "right"
         if kind == "total" and not quiet:
-            return self.make(
-                num_format=number_format,
-                bold=True,
-                bg_color=TOTAL_FILL,
-                top=1,
-                top_color=ACCENT,
-                align=align,
-            )
+            return self.total(number_format, align)
         return self.make(
             num_format=number_format, bottom=1, bottom_color=LINE, align=align, **quiet
         )
@@ -539,7 +546,7 @@ def _card(sheet: Worksheet, content: Content, styles: _Styles, card: Card) -> No
 def _typed_numbers(
     sheet: Worksheet, styles: _Styles, place: Geometry, inputs: Inputs, card: Card
 ) -> None:
-    """Goals set by hand, and the example's leads, stand as plain numbers where a formula would be."""
+    """Goals set by hand, the example's leads and its workdays are plain numbers in place of a formula."""
     from digest.sla import goals
 
     assert card.month is not None  # noqa: S101 - the caller asked
@@ -556,6 +563,13 @@ def _typed_numbers(
         if place.example and card.month in inputs.counted:
             leads = inputs.leads.get((card.month, name), 0)
             sheet.write_number(row - 1, place.card_columns["actual"] - 1, leads, styles.plain_count)
+    if place.example:
+        sheet.write_number(
+            card.total - 1,
+            place.card_columns["terms_from"] - 1,
+            float(inputs.workdays[card.month]),
+            styles.workdays,
+        )
 
 
 def _list_page(

@@ -72,7 +72,7 @@ class Worksheet:
     Attributes:
         sheets: sheet key to the sheet's name; what is missing is absent.
         actual_rows: row of the sheet Actual to (day, segment name as written, leads).
-        notes: things worth saying that are no mistakes, as (cell, text).
+        notes: cells that the digest can read and the workbook's own formulas cannot, as (cell, text).
     """
 
     path: Path
@@ -154,6 +154,7 @@ def read_book(book: Book, *, everything: bool = False) -> Worksheet:
         ),
         sheets=sheets,
         actual_rows=actual_rows,
+        notes=tuple(reader.notes),
     )
 
 
@@ -175,6 +176,7 @@ class _Reader:
     def __init__(self, book: Book) -> None:
         self.book = book
         self.mistakes: list[str] = []
+        self.notes: list[tuple[str, str]] = []
 
     def wrong(self, sheet: str, row: int, column: int, what: str) -> None:
         self.mistakes.append(f"{self.book.path.name}, {sheet}!{column_letter(column)}{row}: {what}")
@@ -209,7 +211,8 @@ class _Reader:
                 self.wrong(
                     sheet, row, column,
                     f"found the formula {shown(cell.content)} without a stored value; open the file in Excel "
-                    "or LibreOffice, save it, and run this again",
+                    "or LibreOffice, save it, and run this again; where the formula gives an empty text, "
+                    "clear the cell",
                 )  # fmt: skip
                 return None
         if isinstance(value, str) and value.strip() in ERRORS:
@@ -229,6 +232,14 @@ class _Reader:
         value = self.value(sheet, row, column)
         if value is None or column is None:
             return None
+        if isinstance(value, str):
+            # The digest reads it, Excel does not: there a text is 0 in a sum and #VALUE! in a product.
+            where = f"{sheet}!{column_letter(column)}{row}"
+            what = (
+                f"found the text {shown(value)}; the workbook's own formulas cannot compute with a "
+                "text, so enter it as a number or a date"
+            )
+            self.notes.append((where, what))
         try:
             return parser(value, self.book.cells(sheet)[row, column])
         except (ValueError, ArithmeticError) as error:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 
 from digest.model import normalise
@@ -776,6 +776,11 @@ _IT = Words(
 )
 
 
+def _french(text: str) -> str:
+    """Set the narrow spaces of French print, which nobody sees in a source file."""
+    return re.sub(r" (?=[:;!?%»])|(?<=«) ", "\u202f", text)
+
+
 def _german(text: str) -> str:
     """Germany writes what Switzerland writes, but for quotation marks, comma, percent and one ß."""
     text = re.sub(r"(?<=\d)%", " %", text)
@@ -784,20 +789,27 @@ def _german(text: str) -> str:
     return text
 
 
-def _mapped(words: Mapping[str, str]) -> dict[str, str]:
-    return {key: _german(text) for key, text in words.items()}
+def _rewritten(words: Words, rule: Callable[[str], str]) -> Words:
+    return Words(
+        sheets=words.sheets,
+        headings=words.headings,
+        labels={key: rule(text) for key, text in words.labels.items()},
+        messages={key: rule(text) for key, text in words.messages.items()},
+        readme=tuple((rule(head), rule(body)) for head, body in words.readme),
+        kinds=words.kinds,
+    )
 
 
-_DE = Words(
-    sheets=_DE_CH.sheets,
-    headings=_DE_CH.headings,
-    labels={**_mapped(_DE_CH.labels), "total": "Summe", "month_names": "[$-407]"},
-    messages=_mapped(_DE_CH.messages),
-    readme=tuple((_german(head), _german(body)) for head, body in _DE_CH.readme),
-    kinds=_DE_CH.kinds,
-)
+_GERMANY = _rewritten(_DE_CH, _german)
+_DE = replace(_GERMANY, labels={**_GERMANY.labels, "total": "Summe", "month_names": "[$-407]"})
 
-WORDS: Mapping[str, Words] = {"en": _EN, "de": _DE, "de-CH": _DE_CH, "fr": _FR, "it": _IT}
+WORDS: Mapping[str, Words] = {
+    "en": _EN,
+    "de": _DE,
+    "de-CH": _DE_CH,
+    "fr": _rewritten(_FR, _french),
+    "it": _IT,
+}
 
 # What people write instead of our headings; in CSV files also the keys themselves.
 _SYNONYMS: Mapping[str, tuple[str, ...]] = {

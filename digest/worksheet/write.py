@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
@@ -14,7 +14,7 @@ from digest.model import DayCount, PlanRate, Workday, add_months, month_start
 from digest.notation import CURRENCIES
 from digest.sla import Plan, RevenueGoal, Terms, goals
 from digest.worksheet.files import replace_file
-from digest.worksheet.layout import ACTUAL_LAST_ROW, BY_HAND, Inputs, geometry_for
+from digest.worksheet.layout import ACTUAL_LAST_ROW, BY_HAND, Inputs, geometry_for, same_segment
 from digest.worksheet.pages import Content, write_workbook
 from digest.worksheet.words import LANGUAGES, WORDS, label_in_any_language, plain
 
@@ -61,10 +61,14 @@ def write_new(
     Raises:
         ConfigError: a name, currency or month that the worksheet cannot hold; the file exists or is open.
     """
+    if path.suffix.casefold() != ".xlsx":
+        raise ConfigError(
+            f"{path.name}: a worksheet is an Excel workbook, which Excel knows by its ending; name it "
+            f"{path.stem}.xlsx"
+        )
     if path.exists() and not overwrite:
         raise ConfigError(
-            f"{path.name}: the file exists already; give another name, or ask to overwrite it "
-            f"(it is then kept as {path.stem}.bak.xlsx)"
+            f"{path.name}: the file exists already; give another name, or move the file away first"
         )
     content = content_for(
         language=language,
@@ -214,6 +218,13 @@ def _mistakes_in_plan(plan: Plan) -> list[str]:
             for code in sorted(codes - CURRENCIES)
         ),
         *(
+            f"worksheet: the segments {first!r} and {name!r} are the same word to the digest and to Excel; "
+            "give each its own name"
+            for index, name in enumerate(plan.segments)
+            for first in plan.segments[:index]
+            if same_segment(first, name)
+        ),
+        *(
             f"worksheet: a segment cannot be called {name!r}; the sheets use that word for the totals"
             for name in plan.segments
             if plain(name) in totals
@@ -279,6 +290,12 @@ def example_content(content: Content) -> Content:
         terms=dict(enumerate(plan.terms, start=place.terms.first)),
         leads=leads,
         counted=frozenset(month for month, _ in leads),
-        workdays=content.inputs.workdays,
+        # Mondays to Fridays: which holidays there are depends on the place, and the example has none.
+        workdays={month: _weekdays(month) for month in months},
     )
     return replace(content, kind=content.words.kinds["region"], place=place, inputs=inputs)
+
+
+def _weekdays(month: date) -> Fraction:
+    days = (add_months(month, 1) - month).days
+    return Fraction(sum((month + timedelta(index)).weekday() < 5 for index in range(days)))  # noqa: PLR2004 - Saturday

@@ -19,6 +19,8 @@ from digest.ledger import Owner, open_ledger
 from digest.ledger.store import Ledger
 from digest.model import (
     Bridge,
+    Brief,
+    BriefFigure,
     Edition,
     Image,
     Kind,
@@ -30,7 +32,7 @@ from digest.model import (
     Scorecard,
     Status,
 )
-from digest.render.mime import pack
+from digest.render import PACKERS
 
 TODAY = date(2026, 4, 7)
 START = datetime(2026, 4, 7, 5, 31, tzinfo=UTC)  # 07:31 in Zurich
@@ -116,6 +118,28 @@ def from_json(text: str) -> Edition:
     return an_edition(date.fromisoformat(facts["day"]), actual=facts["actual"])
 
 
+def a_brief(title: str) -> Brief:
+    """The short form of a small edition; every name in it tries to break out."""
+    row = ("<!channel> & Söhne", "■ Behind", "10", "18", "\u22128", "10%")
+    return Brief(
+        title=title,
+        summary="Behind: 23 of 100. Largest gap: Zug, 8 behind plan",
+        status=("Behind", "■", "bad"),
+        sentences=("April stands at 23 of 100 leads.", "Behind: Zug."),
+        warnings=(),
+        figures=tuple(
+            BriefFigure(one, "23", ("of 100",)) for one in ("Leads", "Gap", "Needed", "End")
+        ),
+        changes=("5 new leads since Thu 2 Apr.",),
+        columns=("Segment", "Status", "Actual", "Expected", "Gap", "Of goal"),
+        rows=(row,),
+        total=("Total", *row[1:]),
+        link=("Open", "https://digest.example/leads"),
+        facts=(("Counted up to", "Monday"), ("Source", "test"), ("Calendar", "CH-ZH")),
+        corrected="Corrected, see the thread",
+    )
+
+
 def render(edition: Edition, recipient: Recipient) -> Message:
     return Message(
         digest=edition.digest,
@@ -128,6 +152,7 @@ def render(edition: Edition, recipient: Recipient) -> Message:
         html='<p>Grüezi</p><img src="cid:chart" alt="">',
         text=f"{edition.scorecard.total.actual} leads\n.dot\n",
         images=(Image("chart", "chart.png", b"\x89PNG\r\n", "chart"),),
+        brief=a_brief(f"Leads: {edition.scorecard.total.actual} of 100"),
     )
 
 
@@ -177,7 +202,7 @@ class Sender:
             "channels": self.channels,
             "compose": self.compose,
             "render": render,
-            "packers": {"mime": pack},
+            "packers": PACKERS,
             "ledger": self.ledger,
             "clock": self.clock,
             "sleep": self.clock.sleep,

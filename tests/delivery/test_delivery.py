@@ -12,15 +12,16 @@ import pytest
 from digest import delivery
 from digest.channels import Channel
 from digest.channels.file import File
-from digest.delivery import STEPS, SendResult, back_off, expire
+from digest.delivery import STEPS, SendResult, back_off, expire, skip
 from digest.errors import (
+    ConfigError,
     ConnectorError,
     DeliveryError,
     LedgerError,
     OutcomeUnknownError,
     Reason,
 )
-from digest.ledger import Claim, Decision, RunState, State
+from digest.ledger import Claim, Decision, RunState, State, delivery_key
 from digest.ledger.store import Ledger
 from digest.model import Edition, Envelope, Finding, MailHeaders, Recipient
 from digest.render.mime import pack
@@ -182,6 +183,26 @@ def test_a_recipient_removed_before_being_served_is_cancelled(
     assert sender.states()[BEN] == "cancelled"
 
 
+def test_a_recipient_removed_and_named_again_is_served(sender: Sender, outbox: Outbox) -> None:
+    outbox.errors = [(BEN, refused(permanent=False))]
+    sender.send()
+    everybody, outbox.recipients = outbox.recipients, (Recipient(ANA), Recipient(CLEO))
+    sender.send()
+    outbox.recipients = everybody
+
+    assert exit_and_states(sender.send()) == (0, ["sent"] * 3)
+    assert [one.recipient for one in outbox.sent].count(BEN) == 1
+
+
+def test_a_recipient_cancelled_by_hand_stays_so(sender: Sender, outbox: Outbox) -> None:
+    outbox.errors = [(BEN, refused(permanent=False))]
+    sender.send()
+    sender.ledger.resolve(delivery_key("leads", TODAY, "mail", BEN), Decision.CANCEL)
+
+    assert exit_and_states(sender.send()) == (0, ["sent", "cancelled", "sent"])
+    assert BEN not in [one.recipient for one in outbox.sent]
+
+
 def test_one_address_written_in_two_ways_gets_one_mail(sender: Sender, outbox: Outbox) -> None:
     outbox.recipients = tuple(Recipient(one) for one in (ANA, " ana@TEAM.example "))
 
@@ -257,6 +278,74 @@ def test_a_source_without_trustworthy_numbers_holds_the_edition(
     assert outbox.tried == []
 
     assert sender.send().exit_code == 0
+
+
+def test_a_mistake_in_the_worksheet_or_a_template_holds_the_edition_with_its_reason(
+    sender: Sender, outbox: Outbox
+) -> None:
+    def fail(*_: object) -> Any:  # noqa: ANN401 - never returns
+        raise ConfigError("sla.xlsx, C4: found #REF!")
+
+    for change in ({"compose": fail}, {"render": fail}):
+        with pytest.raises(ConfigError):
+            sender.send(**change)
+
+        run = sender.ledger.run("leads", TODAY)
+        assert run is not None
+        assert (run.state, run.note) == (RunState.HELD, "sla.xlsx, C4: found #REF!")
+    assert outbox.tried == []
+    assert sender.send().exit_code == 0
+
+
+def test_a_failure_of_one_process_does_not_hold_what_another_one_sends(
+    sender: Sender, outbox: Outbox
+) -> None:
+    outbox.errors = [(BEN, refused(permanent=False))]
+
+    def overtaken(_: Edition | None) -> Edition:
+        sender.send()
+        raise ConnectorError("sql", Reason.TRANSIENT, "is down", remedy="try later")
+
+    with pytest.raises(ConnectorError):
+        sender.send(compose=overtaken)
+
+    run = sender.ledger.run("leads", TODAY)
+    assert run is not None
+    assert run.state is RunState.SENDING
+
+
+def test_a_run_says_how_far_it_has_come(sender: Sender) -> None:
+    seen: dict[str, RunState] = {}
+
+    def note(step: str) -> None:
+        run = sender.ledger.run("leads", TODAY)
+        if run is not None:
+            seen[step] = run.state
+
+    sender.send(hook=note)
+    note("end")
+
+    assert seen["run opened"] is RunState.PLANNED
+    assert seen["composed"] is RunState.COLLECTING
+    assert seen["edition frozen"] is RunState.COLLECTED
+    assert seen["rendered"] is RunState.RENDERED
+    assert seen["messages frozen"] is seen["recorded"] is RunState.SENDING
+    assert seen["end"] is RunState.DONE
+
+
+def test_a_date_without_an_edition_is_written_down_with_its_reason(
+    sender: Sender, ledger: Ledger
+) -> None:
+    monday = TODAY - timedelta(1)
+    skip(digest_id="leads", business_date=monday, ledger=ledger, reason="Easter Monday")
+    sender.send()
+    skip(digest_id="leads", business_date=TODAY, ledger=ledger, reason="too late to say so")
+
+    runs = {run.business_date: (run.state, run.note) for run in ledger.runs("leads")}
+    assert runs == {
+        monday: (RunState.SKIPPED, "Easter Monday"),
+        TODAY: (RunState.DONE, None),
+    }
 
 
 def test_a_message_that_cannot_be_rendered_mails_nobody(sender: Sender, outbox: Outbox) -> None:
@@ -610,6 +699,68 @@ def test_what_waits_at_a_late_call_expires(sender: Sender, outbox: Outbox) -> No
     assert exit_and_states(result) == (4, ["expired"] * 3)
     assert sender.send().exit_code == 4
     assert outbox.sent == []
+
+
+def test_what_nobody_came_back_to_expires_with_the_next_edition(
+    sender: Sender, outbox: Outbox, clock: Clock
+) -> None:
+    outbox.errors = [(BEN, refused(permanent=False))]
+    sender.send()
+    clock.forward(days=1)
+    assert sender.states()[BEN] == "deferred"
+
+    result = sender.send(business_date=TODAY + timedelta(1))
+
+    assert result.exit_code == 0
+    assert list(sender.states().values()) == ["sent", "expired", "sent"]
+    run = sender.ledger.run("leads", TODAY)
+    assert run is not None
+    assert run.state is RunState.EXPIRED
+
+
+def test_a_late_call_ends_earlier_dates_too(sender: Sender, clock: Clock) -> None:
+    sender.ledger.open_run("leads", TODAY)
+    clock.forward(days=1)
+
+    tomorrow = TODAY + timedelta(1)
+    expire(digest_id="leads", business_date=tomorrow, ledger=sender.ledger, zone="Europe/Zurich")
+
+    states = [run.state for run in sender.ledger.runs("leads")]
+    assert states == [RunState.EXPIRED, RunState.EXPIRED]
+
+
+def test_a_run_whose_end_was_cut_off_is_done_when_everybody_has_an_outcome(
+    sender: Sender, outbox: Outbox, clock: Clock
+) -> None:
+    outbox.recipients = (Recipient(ANA),)
+
+    def die(step: str) -> None:
+        if step == "recorded":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        sender.send(hook=die)
+    clock.forward(days=1)
+    sender.send(business_date=TODAY + timedelta(1))
+
+    run = sender.ledger.run("leads", TODAY)
+    assert run is not None
+    assert run.state is RunState.DONE
+
+
+def test_what_is_at_work_on_an_earlier_date_is_left_alone(sender: Sender, ledger: Ledger) -> None:
+    found: list[RunState] = []
+
+    def tomorrow(step: str) -> None:
+        if step == "claimed" and not found:
+            ledger.expire_before("leads", TODAY + timedelta(1))
+            run = ledger.run("leads", TODAY)
+            found.append(run.state if run else RunState.SKIPPED)
+
+    result = sender.send(hook=tomorrow)
+
+    assert found == [RunState.SENDING]
+    assert exit_and_states(result) == (4, ["sent", "expired", "expired"])
 
 
 def test_what_expired_goes_out_when_a_person_names_the_date(sender: Sender, outbox: Outbox) -> None:

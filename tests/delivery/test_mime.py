@@ -101,6 +101,15 @@ def test_the_bytes_are_plain_ascii_with_crlf_and_short_body_lines() -> None:
     assert b"Content-Transfer-Encoding: 8bit" not in content
 
 
+@pytest.mark.parametrize("body", ["Grüsse", "plain", "ü" * 400, "x" * 22_000])
+def test_both_text_parts_are_quoted_printable_whatever_they_say(body: str) -> None:
+    # Left to itself the library takes base64 for the first, 7bit for the second, 8bit if it may.
+    mail = read(packed(replace(MESSAGE, text=body, html=f"<p>{body}</p>", images=())))
+
+    encodings = [part["Content-Transfer-Encoding"] for part in mail.iter_parts()]
+    assert encodings == ["quoted-printable"] * 2
+
+
 def test_the_headers_say_who_what_and_that_a_machine_wrote_it() -> None:
     mail = read(packed())
 
@@ -130,6 +139,13 @@ def test_the_message_id_comes_from_the_key_alone() -> None:
     assert len(first) == len("<@sender.example>") + 24
     assert raw_header(packed(sent_at=AT.replace(hour=9)), b"Message-ID") == first
     assert raw_header(packed(key=f"{KEY}x"), b"Message-ID") != first
+
+
+def test_one_click_is_promised_only_when_an_address_answers_post() -> None:
+    mail = read(packed(headers=replace(HEADERS, one_click=False)))
+
+    assert mail["List-Unsubscribe"] is not None
+    assert mail["List-Unsubscribe-Post"] is None
 
 
 def test_letterhead_without_extras_has_no_list_headers() -> None:

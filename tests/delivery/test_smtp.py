@@ -16,7 +16,8 @@ import trustme
 from digest.channels.smtp import Smtp, SmtpSession, Timeouts, stuffed
 from digest.errors import DeliveryError, OutcomeUnknownError
 from digest.model import Envelope, Recipient, Secret
-from tests.delivery.scene import FAST, PATIENT, TEAM, a_relay
+from digest.render.mime import pack
+from tests.delivery.scene import FAST, PATIENT, START, TEAM, a_relay, an_edition, render
 from tests.fakes.smtp import STAGES, Accepted, Fault, SmtpServer, running
 
 MAIL = b"Subject: x\r\n\r\n.dot\r\nbody\r\n"
@@ -556,6 +557,11 @@ def test_plain_text_to_another_machine_is_a_warning() -> None:
         ({"recipients": (Recipient("x"),)}, "recipients: 'x' is not a mail address"),
         ({"list_id": "a b"}, "list_id: 'a b' must be plain"),
         ({"unsubscribe": ("https://x.example/<",)}, "unsubscribe: 'https://x.example/<' must be"),
+        ({"list_id": "x" * 900}, "list_id: 904 characters are too many"),
+        (
+            {"unsubscribe": ("mailto:" + "x" * 500, "https://" + "x" * 500)},
+            "unsubscribe: 1023 char",
+        ),
         ({"unsubscribe": ("http://x.example",)}, "must begin with https:// or mailto:"),
         ({"one_click": True, "unsubscribe": ("mailto:a@b.example",)}, "one_click: needs an https"),
     ],
@@ -582,6 +588,19 @@ def test_each_security_has_its_usual_port(security: str, port: int) -> None:
 
     assert settings.address == f"127.0.0.1:{port}"
     assert settings.hello == "here.example"
+
+
+def test_the_longest_unsubscribe_link_that_may_be_set_can_be_written() -> None:
+    relay = a_relay(25, unsubscribe=("https://x.example/" + "t" * 828,), list_id="x" * 846)
+    mail = pack(
+        render(an_edition(), relay.recipients[0]),
+        recipient=relay.recipients[0],
+        headers=relay.headers,
+        key="k",
+        sent_at=START,
+    )
+
+    assert b"\r\nList-Unsubscribe: <https://x.example/ttt" in mail
 
 
 def test_the_letterhead_comes_from_the_settings() -> None:

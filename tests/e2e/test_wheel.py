@@ -73,6 +73,7 @@ def test_the_wheel_alone_runs_the_demo_in_an_empty_folder(site: Path, tmp_path: 
         "digest.html",
         "digest.txt",
         "scorecard.json",
+        "slack.json",
         "waterfall.png",
     ]
     assert len(list((folder / "inbox").glob("*.eml"))) == 4

@@ -1,6 +1,7 @@
-"""A stateful HubSpot on loopback: search, definitions and account, with its limits and faults.
+"""A stateful HubSpot on loopback: search, definitions, account and access tokens, with limits and faults.
 
-By hand: `python -m tests.fakes.hubspot --port 8808 --contacts 20000`.
+By hand: `python -m tests.fakes.hubspot --port 8808 --contacts 20000`, and in another terminal a real config
+against it: `HUBSPOT_TOKEN=pat-planted-7f3a9c python -m tests.hubspot.by_hand 8808 check digest.toml`.
 """
 
 from __future__ import annotations
@@ -24,9 +25,11 @@ from email.utils import format_datetime, formatdate
 from functools import lru_cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, parse_qsl
 
 TOKEN = "pat-planted-7f3a9c"
+CLIENT_ID, CLIENT_SECRET, REFRESH_TOKEN = "app-4242", "planted-secret-b1", "planted-refresh-c2"
+LONG_AGO = "2020-01-01T00:00:00.000Z"
 STAGES = (
     "subscriber", "lead", "marketingqualifiedlead", "salesqualifiedlead", "opportunity", "customer",
     "evangelist", "other",
@@ -46,6 +49,7 @@ _PATH = re.compile(
     r"|/crm/(?:v3/properties|properties/(?P<v2>\d{4}-\d\d))/(?P<defined>\w+)(?P<batch>/batch/read)?"
     r"|/crm/v3/objects/(?P<listed>\w+)\?(?P<query>.*)"
     r"|/account-info/(?P<account>v3|\d{4}-\d\d)/details"
+    r"|/oauth/(?P<oauth>v3|\d{4}-\d\d)/token"
 )
 
 Properties = Mapping[str, str | None]
@@ -145,6 +149,7 @@ class Asked:
     path: str
     body: Any
     port: int
+    token: str = ""
 
     @property
     def search(self) -> bool:
@@ -182,6 +187,7 @@ class Portal:
         today: the Date header, the machine's when None.
         per_second: searches per second of all apps; `others` are those of another app.
         clock: seconds; the limit counts by it.
+        lifetime: seconds of an access token of the app. granted: what its answer says of scopes.
         capped: `total` never exceeds 10,000. page: most rows of a page, whatever is asked.
         before_search: called with the number of the search, from 1, before it is answered.
         alter: changes a search's answer before it is sent.
@@ -193,6 +199,9 @@ class Portal:
     faults: deque[Fault | None] = field(default_factory=deque)
     scopes: set[str] = field(default_factory=lambda: set(SCOPES.values()))
     token: str = TOKEN
+    refresh_tokens: set[str] = field(default_factory=lambda: {REFRESH_TOKEN})
+    lifetime: float = 1800
+    granted: list[str] | None = field(default_factory=lambda: ["oauth", *SCOPES.values()])
     account: dict[str, object] = field(default_factory=dict)
     account_readable: bool = True
     today: datetime | None = None
@@ -206,6 +215,7 @@ class Portal:
     before_search: Callable[[int], None] = lambda _: None
     alter: Callable[[int, dict[str, Any]], object] = lambda _, body: body
     port: int = 0
+    _issued: dict[str, float] = field(default_factory=dict)
     _answered: deque[float] = field(default_factory=deque)
     _found: dict[str, tuple[list[int], list[Record]]] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -277,12 +287,17 @@ class Portal:
         self, asked: Asked, token: str, length: int
     ) -> tuple[int, Mapping[str, object]]:
         match = _PATH.fullmatch(asked.path)
-        version = match and (match["v1"] or match["v2"] or match["account"] or "v3")
+        named = match and (match["v1"] or match["v2"] or match["account"] or match["oauth"])
+        version = named or "v3"
         if not match or version not in self.versions:
             raise _RefusalError(404, {"status": "error", "message": "resource not found"})
+        if match["oauth"]:
+            return 200, self._grant(asked.body)
         if not token.isascii() or " " in token:
             raise _RefusalError(530, {"status": "error", "message": "malformed"})
-        if token != self.token:
+        if token in self._issued and self.clock() >= self._issued[token]:
+            raise _RefusalError(401, _error("EXPIRED_AUTHENTICATION", "The access token expired."))
+        if token != self.token and token not in self._issued:
             body = _error("INVALID_AUTHENTICATION", "Authentication credentials not found.")
             raise _RefusalError(401, body)
         if match["account"]:
@@ -306,6 +321,27 @@ class Portal:
         found = self._search(kind, asked.body, length)
         return 200, self.alter(number, found) or found  # type: ignore[return-value] # a test may answer anything
 
+    def _grant(self, form: Mapping[str, str]) -> dict[str, object]:
+        """Exchange the app's refresh token for a new access token, as a form in the body."""
+        if form.get("grant_type") != "refresh_token":
+            raise _RefusalError(400, {"status": "BAD_GRANT_TYPE", "message": "unknown grant type"})
+        if (form.get("client_id"), form.get("client_secret")) != (CLIENT_ID, CLIENT_SECRET):
+            raise _RefusalError(400, {"status": "BAD_CLIENT_ID", "message": "no such app"})
+        refresh = form.get("refresh_token", "")
+        if refresh not in self.refresh_tokens:
+            said = f"missing or invalid refresh token {refresh}"
+            raise _RefusalError(400, {"status": "BAD_REFRESH_TOKEN", "message": said})
+        token = f"planted-access-{len(self._issued)}"
+        self._issued[token] = self.clock() + self.lifetime
+        answer: dict[str, object] = {
+            "token_type": "bearer",
+            "refresh_token": refresh,
+            "access_token": token,
+            "expires_in": round(self.lifetime),
+            "hub_id": self.account["portalId"],
+        }
+        return answer if self.granted is None else answer | {"scopes": self.granted}
+
     def _limit(self) -> None:
         if self.per_second is None:
             return
@@ -324,6 +360,8 @@ class Portal:
         missing = [name for name in names if name not in known]
         answer: dict[str, object] = {
             "status": "COMPLETE",
+            "startedAt": LONG_AGO,
+            "completedAt": LONG_AGO,
             "results": [known[name].as_json() for name in names if name in known],
         }
         if not missing:
@@ -378,8 +416,8 @@ class Portal:
         return {
             "id": str(record.id),
             "properties": shown | {"hs_object_id": str(record.id)},
-            "createdAt": record.properties.get("createdate"),
-            "updatedAt": record.properties.get("createdate"),
+            "createdAt": record.properties.get("createdate") or LONG_AGO,
+            "updatedAt": record.properties.get("createdate") or LONG_AGO,
             "archived": False,
         }
 
@@ -507,8 +545,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _serve(self) -> None:
         raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        body = json.loads(raw) if raw else None
-        asked = Asked(self.command, self.path, body, self.client_address[1])
+        form = self.headers.get_content_type() == "application/x-www-form-urlencoded"
+        body = (dict(parse_qsl(raw.decode())) if form else json.loads(raw)) if raw else None
+        token = (self.headers.get("Authorization") or "").removeprefix("Bearer ")
+        asked = Asked(self.command, self.path, body, self.client_address[1], token)
         self.portal.asked.append(asked)
         fault = (self.portal.faults.popleft() if self.portal.faults else None) or Fault()
         if fault.manner == "reset":
@@ -522,7 +562,6 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         if fault.status is None:
-            token = (self.headers.get("Authorization") or "").removeprefix("Bearer ")
             status, answer = self.portal.answer(asked, token, len(raw))
             payload = json.dumps(answer).encode()
         else:
@@ -652,15 +691,45 @@ def populate(
     portal.add_all("contacts", rows)
 
 
+def populate_sales(portal: Portal, *, seed: int = 1) -> None:
+    """Give the contacts of `populate` a follow-up, and a closed deal to every third customer."""
+    luck = random.Random(seed)  # noqa: S311 - the same portal each time
+    deals: list[Properties] = []
+    for record in portal.records["contacts"].values():
+        row = record.properties
+        entered = row.get("hs_v2_date_entered_marketingqualifiedlead")
+        if entered and luck.random() < 0.8:
+            call = datetime.fromisoformat(entered) + timedelta(hours=luck.expovariate(1 / 9))
+            row["hs_first_outreach_date"] = moment_text(call)
+            row["num_contacted_notes"] = str(luck.randint(1, 7))
+        won = row.get("hs_v2_date_entered_customer")
+        if won and luck.random() < 0.3:
+            amount = str(luck.randint(5, 400) * 100)
+            deals.append(
+                {
+                    "dealname": "Planted deal",
+                    "closedate": won,
+                    "hs_is_closed": "true",
+                    "hs_is_closed_won": str(luck.random() < 0.4).lower(),
+                    "amount": amount,
+                    "amount_in_home_currency": amount,
+                    "region": row["region"],
+                }
+            )
+    portal.add_all("deals", deals)
+
+
 def main(arguments: Sequence[str]) -> None:
     """Serve until interrupted."""
+    today = datetime.now(UTC).date()  # noqa: TID251 - an entry point
     parser = argparse.ArgumentParser(prog="python -m tests.fakes.hubspot")
     parser.add_argument("--port", type=int, default=8808)
     parser.add_argument("--contacts", type=int, default=2000)
-    parser.add_argument("--month", type=date.fromisoformat, default=date(2026, 6, 1))
+    parser.add_argument("--month", type=date.fromisoformat, default=today.replace(day=1))
     options = parser.parse_args(arguments)
     portal = Portal(per_second=5)
     populate(portal, options.contacts, month=options.month)
+    populate_sales(portal)
     with serving(portal, options.port):
         sys.stdout.write(f"HubSpot on http://127.0.0.1:{portal.port}, token {TOKEN}\n")
         sys.stdout.flush()

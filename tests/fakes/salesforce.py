@@ -90,8 +90,10 @@ OBJECTS: dict[str, tuple[Field, ...]] = {
         Field("Region__c", "picklist", values=("DACH", "Romandie", "Mars")),
         Field("Formula_Region__c", formula=True),
         Field("Notes__c", "textarea"),
+        Field("Regions__c", "multipicklist", values=("DACH", "Romandie")),
         "Email",
         "Status",
+        "LeadSource",
         "LastName",
         Field("Score__c", "double"),
         Field("Calls__c", "double"),
@@ -131,6 +133,12 @@ OBJECTS: dict[str, tuple[Field, ...]] = {
         "Name",
     ),
     "User": _fields(Field("Id", "id"), "Name", "TimeZoneSidKey"),
+    "ActivityMetric": _fields(
+        Field("Id", "id"),
+        Field("BaseId", "reference", to="Lead"),
+        Field("FirstCallDateTime", "datetime"),
+        Field("FirstEmailDateTime", "datetime"),
+    ),
     "Task": _fields(
         Field("Id", "id"),
         Field("WhoId", "reference", to="Lead"),
@@ -184,6 +192,8 @@ class Org:
         refuses_second_page: over 2,000 groups come as a first page whose next one fails, not as an error.
         merges_case: GROUP BY merges spellings. drops_nulls: != and NOT IN leave out records without a value.
         slow_days: queries over more days of CreatedDate fail with QUERY_TIMEOUT.
+        least_completion: MIN(CompletedDateTime) is possible. date: of every answer, as HTTP writes it.
+        no_conversions: the path ConvertedOpportunity is unknown.
         between: called before the query of that number (from 0) of every composite.
     """
 
@@ -201,6 +211,9 @@ class Org:
     per_app: bool = False
     used: int = 18
     slow_days: float | None = None
+    least_completion: bool = True
+    no_conversions: bool = False
+    date: str | None = None
     instance: str = "acme.my.salesforce.com"
     consumer: tuple[str, str] = ("key", "consumer-secret")
     soap_fault: tuple[str, str] | None = None
@@ -208,6 +221,7 @@ class Org:
     faults: list[Fault] = field(default_factory=list)
     between: dict[int, Callable[[], None]] = field(default_factory=dict)
     calls: list[tuple[str, str, int]] = field(default_factory=list)
+    sizes: list[int] = field(default_factory=list)
     queries: list[str] = field(default_factory=list)
     login_forms: list[dict[str, str]] = field(default_factory=list)
     timeouts: list[object] = field(default_factory=list)
@@ -257,6 +271,14 @@ class Org:
         with self.lock:
             self.base.executemany(f'INSERT INTO "{name}" VALUES ({marks})', values)
         return ids
+
+    def multiply(self, name: str, times: int) -> None:
+        """Have every record so many times; quicker than to put them in."""
+        numbers = "WITH RECURSIVE n(i) AS (VALUES (2) UNION ALL SELECT i + 1 FROM n WHERE i < ?)"
+        with self.lock:
+            self.base.execute(
+                f'{numbers} INSERT INTO "{name}" SELECT r.* FROM "{name}" r, n', (times,)
+            )
 
     def delete(self, name: str, record: str) -> None:
         with self.lock:
@@ -566,6 +588,8 @@ class _Query:
         raise malformed(f"unknown function: {name}")
 
     def _aggregated(self, function: str, inner: _Expression) -> _Expression:
+        if inner.text == "CompletedDateTime" and not self.org.least_completion:
+            raise malformed(f"field {inner.text} does not support aggregate operator {function}")
         sql = inner.sql
         if inner.type == "currency" and self.org.multi_currency:
             sql = f'{sql} * rate(t."CurrencyIsoCode")'
@@ -609,7 +633,8 @@ class _Query:
                 ),
                 None,
             )
-            if lookup is None:
+            hidden = self.org.no_conversions and step == "ConvertedOpportunity"
+            if lookup is None or hidden:
                 raise RefusedError(
                     "INVALID_FIELD",
                     f"Didn't understand relationship '{step}' in field path.",
@@ -855,6 +880,7 @@ class Handler(BaseHTTPRequestHandler):
         self.connection.shutdown(socket.SHUT_RDWR)
 
     def _send(self, status: int, data: bytes, kind: str, fault: Fault | None) -> None:
+        self.org.sizes.append(len(data))
         sent = data if fault is None or fault.cut is None else data[: fault.cut]
         promised = len(data) if fault and fault.promise else len(sent)
         self.send_response_only(status)
@@ -862,6 +888,8 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(promised))
         per_app = "; per-app-api-usage=17/250(appName=digest)" if self.org.per_app else ""
         self.send_header("Sforce-Limit-Info", f"api-usage={self.org.used}/100000{per_app}")
+        if self.org.date:
+            self.send_header("Date", self.org.date)
         for name, value in (fault.headers if fault else {}).items():
             self.send_header(name, value)
         self.end_headers()

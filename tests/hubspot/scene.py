@@ -53,9 +53,9 @@ class Scene:
             pass
 
         OnLoopback.wire = wire
-        given: dict[str, Any] = (
-            {"token": Secret(TOKEN), "segment": "region"} | self.settings | changes
-        )
+        given: dict[str, Any] = {"segment": "region"} | self.settings | changes
+        if "oauth" not in given:
+            given.setdefault("token", Secret(TOKEN))
         if given.get("count_by", "stage") == "stage":
             given.setdefault("stages", STAGES)
         return OnLoopback(**given)

@@ -118,8 +118,9 @@ def test_a_portal_without_the_new_date_of_a_stage_uses_the_old_one() -> None:
     ids=["March", "October", "leap"],
 )
 def test_the_millisecond_around_every_local_midnight_lands_on_its_day(
-    zone: str, start: date
+    zone: str, start: date, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level("INFO")
     period = Period(start, date(start.year, start.month + 1, 1), zone)
     portal = Portal()
     rows = [
@@ -131,6 +132,7 @@ def test_the_millisecond_around_every_local_midnight_lands_on_its_day(
     with scene(portal) as here:
         counts = here.count(period)
     assert counts.rows == brute_force(portal, period, SEGMENTS)
+    assert "dropped" not in caplog.text  # HubSpot was asked for the same bounds
     assert {row.leads for row in counts.rows} == {3}
     assert len(counts.rows) == len(period.days())
 
@@ -153,6 +155,21 @@ def test_the_creation_of_a_record_counts_by_choice() -> None:
     with scene(portal) as here:
         assert here.count(object="leads", count_by="create_date").total == 1
         assert here.count(object="companies", count_by="create_date").total == 0
+
+
+def test_companies_count_by_their_own_stages_and_leads_by_the_creation_that_a_portal_knows() -> (
+    None
+):
+    portal = Portal()
+    portal.add("companies", region="DACH", **on(MQL, "2026-10-05T10:00"))
+    portal.add(region="DACH", **on(MQL, "2026-10-06T10:00"))
+    del portal.definitions["leads"]["createdate"]
+    portal.define("leads", Definition("hs_createdate", "datetime"))
+    portal.add("leads", region="Romandie", hs_createdate=at("2026-10-07T10:00"))
+    with scene(portal) as here:
+        assert here.count(object="companies").rows == (DayCount(date(2026, 10, 5), "DACH", 1),)
+        leads_object = here.count(object="leads", count_by="create_date")
+    assert leads_object.rows == (DayCount(date(2026, 10, 7), "Romandie", 1),)
 
 
 def test_times_come_as_iso_as_a_plain_day_or_as_milliseconds() -> None:
@@ -325,6 +342,44 @@ def test_records_added_above_the_cursor_count_and_below_it_wait() -> None:
     portal.before_search = hook
     with scene(portal) as here:
         assert here.count().total == 401
+        assert here.count().total == 402  # the next run has it
+
+
+def test_records_that_move_in_or_out_of_the_month_while_it_is_read_count_by_the_date_they_came_with() -> (
+    None
+):
+    portal = with_leads(600)
+
+    def hook(number: int) -> None:
+        if number == 2:
+            for record in (105, 305, 505):  # 105 has been read, the others have not
+                portal.records["contacts"][record].properties[entered(MQL)] = at("2026-11-05T10:00")
+            portal.add(number=750, region="DACH", **on(MQL, "2026-11-05T10:00"))
+            portal.changed()
+        if number == 3:
+            portal.records["contacts"][750].properties[entered(MQL)] = at("2026-10-06T10:00")
+            portal.changed()
+
+    portal.before_search = hook
+    with scene(portal) as here:
+        counts = here.count()
+    assert [row.leads for row in counts.rows] == [600 - 2, 1]
+    assert counts.reconciled
+    assert len(portal.searches) in (3, 4)
+
+
+def test_a_lead_that_changes_its_segment_while_it_is_read_counts_once() -> None:
+    portal = with_leads(400)
+
+    def hook(number: int) -> None:
+        if number == 2:
+            for record in (150, 450):
+                portal.records["contacts"][record].properties["region"] = "Romandie"
+
+    portal.before_search = hook
+    with scene(portal) as here:
+        counts = here.count()
+    assert sizes(counts) == {"DACH": 399, "Romandie": 1}
 
 
 # ------------------------------------------------------------------------------- the search itself
@@ -404,6 +459,8 @@ def big(here: Scene, count: int) -> LeadCounts:
     for number, record in enumerate(here.portal.records["contacts"].values()):
         day, hour = 1 + number % 2, number % 24
         record.properties[entered(MQL)] = at(f"2026-10-0{day}T{hour:02}:00")
+        if number == 24:  # a midnight belongs to the day that it begins, and to no other
+            record.properties[entered(MQL)] = at("2026-10-02T00:00")
     here.portal.changed()
     period = Period(date(2026, 10, 1), date(2026, 10, 3))
     counts = here.count(period, stages=(MQL,))
@@ -420,6 +477,30 @@ def test_counting_on_the_server_is_chosen_when_it_is_cheaper_and_gives_the_same(
     assert "counted" in counts.origin.query
     assert counts.reconciled
     assert dict(counts.unknown)[""] > 0
+
+
+def test_a_value_that_was_taken_out_of_the_options_still_counts_for_its_segment() -> None:
+    with scene() as here:
+        rest = tuple((name, name) for name in ("DACH", "Romandie", "Benelux"))
+        here.portal.define("contacts", Definition("region", "enumeration", "Region", rest))
+        counts = big(here, 12_400)
+    assert counts.origin.query is not None
+    assert "paged" in counts.origin.query
+
+
+def test_counting_that_its_budget_cannot_hold_names_the_records_and_the_searches() -> None:
+    portal = Portal()
+    days = (at(f"2026-10-0{1 + n % 9}T10:00") for n in range(12_400))
+    portal.add_all("contacts", [{entered(MQL): day, "region": "DACH"} for day in days])
+    period = Period(date(2026, 10, 1), date(2026, 10, 10))
+    with scene(portal) as here:
+        with pytest.raises(
+            ConnectorError, match=r"12,400 records need 37 searches, max_calls allows 36"
+        ):
+            here.count(period, stages=(MQL,), max_calls=36)
+        assert len(portal.searches) == 1
+        assert here.count(period, stages=(MQL,), max_calls=37).total == 12_400
+        assert len(portal.searches) == 1 + 37
 
 
 def test_a_day_of_more_records_than_the_cap_is_halved() -> None:
@@ -443,6 +524,13 @@ def test_a_misspelt_property_is_named_with_the_nearest() -> None:
             here.count(count_by="date", dates=("country",))
         del here.portal.definitions["contacts"][entered(MQL)]
         del here.portal.definitions["contacts"][f"hs_lifecyclestage_{MQL}_date"]
-        with pytest.raises(ConfigError, match=r"has no date of entry"):
+        with pytest.raises(
+            ConfigError, match=r"has no date of entry.*did you mean 'hs_v2_date_entered_"
+        ):
             here.count()
+        with pytest.raises(ConfigError, match=r"stage 'custmer'; did you mean 'customer'"):
+            here.count(stages=(SQL,), customer_stage="custmer")
+        rule = Exclusion("tests", (Filter("hs_email_domian", "=", "x"),))
+        with pytest.raises(ConfigError, match=r"did you mean 'hs_email_domain'"):
+            here.count(stages=(SQL,), exclusions=(rule,))
     assert not here.portal.searches

@@ -6,14 +6,16 @@ import json
 import logging
 import math
 import re
+import time
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
+from digest.connectors.hubspot.transport import Pace
 from digest.errors import ConfigError, ConnectorError, DigestError, Reason
 from digest.model import Secret
 from tests.fakes.hubspot import DAILY, ROLLING, SECONDLY, TOKEN, Definition, Fault, Portal
@@ -85,6 +87,7 @@ CASES = {
     "503": Case(Fault(503), PASSING),
     "504": Case(Fault(504), PASSING),
     "521": Case(Fault(521), PASSING),
+    "522": Case(Fault(522), PASSING),
     "523": Case(Fault(523), PASSING),
     "524": Case(Fault(524), PASSING),
     "redirect": Case(Fault(302, headers={"Location": "http://127.0.0.1:9/"}), PASSING),
@@ -94,8 +97,8 @@ CASES = {
     "HTML with 200": Case(Fault(200, HTML), PASSING, words="no JSON"),
     "a list with 200": Case(Fault(200, "[1]"), PASSING, words="no JSON object"),
     "deep JSON": Case(Fault(200, "[" * 100_000), PASSING, words="no JSON"),
-    "401": Case(json_fault(401, {"category": "INVALID_AUTHENTICATION"}), (), reason=Reason.AUTH, words="key"),
-    "530": Case(Fault(530), (), reason=Reason.AUTH, words="refused"),
+    "401": Case(json_fault(401, {"category": "INVALID_AUTHENTICATION"}), (), reason=Reason.AUTH),
+    "530": Case(Fault(530), (), reason=Reason.AUTH, words="refused as malformed.*key"),
     "403 scopes": Case(json_fault(403, MISSING), (), reason=Reason.AUTH, words="crm.objects.contacts.read"),
     "403": Case(Fault(403, HTML), (), reason=Reason.AUTH, words="read scopes"),
     "400": Case(json_fault(400, INVALID), (), error=ConfigError, reason=None, words=r"'x' \*\*\* bad"),
@@ -153,10 +156,48 @@ def test_a_failure_that_passes_costs_a_repeat_and_no_lead(name: str, page: int) 
         assert counts.origin.calls == len(here.portal.asked) == 1 + 3 + 1
 
 
+@pytest.mark.parametrize(
+    ("now", "zone", "midnight"),
+    [
+        ("2026-10-31T22:30:00+00:00", "Europe/Zurich", "2026-11-01 00:00"),
+        ("2026-10-31T23:30:00+00:00", "Europe/Zurich", "2026-11-02 00:00"),
+        ("2026-11-01T03:00:00+00:00", "America/Los_Angeles", "2026-11-01 00:00"),
+    ],
+)
+def test_a_used_up_day_ends_at_the_local_midnight_and_not_at_that_of_utc(
+    now: str, zone: str, midnight: str
+) -> None:
+    moment = datetime.fromisoformat(now)
+    portal = portal_of(1)
+    portal.today = moment
+    with scene(portal) as here:
+        portal.faults.extend([None, json_fault(429, DAILY)])
+        with pytest.raises(ConnectorError, match=f"\\({midnight} if that is {zone}\\)"):
+            here.hubspot().count_leads(
+                period=replace(OCTOBER, timezone=zone), segments=SEGMENTS, now=moment
+            )
+
+
 def test_a_portal_that_does_not_answer_is_asked_again() -> None:
     with scene(portal_of(1), read_seconds=0.05) as here:
         here.portal.faults.extend([None, Fault(manner="silent")])
         assert here.count().total == 1
+        here.portal.asked.clear()
+        here.portal.faults.extend([None, *[Fault(manner="silent")] * 4])
+        assert "no answer in time" in str(held(here))
+        assert len(here.portal.asked) == 1 + 4
+
+
+def test_an_answer_byte_by_byte_never_outlasts_the_time_of_the_count() -> None:
+    with scene(portal_of(200), read_seconds=60) as here:
+        here.portal.faults.extend([None, *[Fault(manner="trickle")] * 9])
+        here.portal.before_search = lambda _: here.clock.sleep(4)  # of the five seconds
+        started = time.monotonic()
+        with pytest.raises(ConnectorError) as caught:
+            here.count(max_seconds=5)
+    assert caught.value.reason is Reason.TRANSIENT
+    assert time.monotonic() - started < 7
+    assert len(here.portal.asked) == 2
 
 
 @pytest.mark.parametrize("fault", [Fault(manner="trickle"), Fault(502, HTML * 9, manner="trickle")])
@@ -176,7 +217,8 @@ def test_an_answer_cut_at_any_byte_is_repeated_or_held_and_never_counted() -> No
         connector = here.hubspot()
         for cut in range(whole):
             here.portal.faults = deque([None, Fault(cut=cut, promise=cut % 2 == 0)])
-            counts = connector.count_leads(period=OCTOBER, segments=SEGMENTS, now=NOW)
+            later = NOW + timedelta(milliseconds=cut)  # a run of its own
+            counts = connector.count_leads(period=OCTOBER, segments=SEGMENTS, now=later)
             assert (counts.total, counts.origin.calls) == (2, 3), cut
         for cut in range(0, whole, 16):
             here.portal.faults = deque([None, *[Fault(cut=cut, promise=False)] * 4])
@@ -247,6 +289,19 @@ def test_five_searches_a_second_are_never_exceeded() -> None:
         assert len(portal.searches) == 25
 
 
+def test_a_portal_out_of_requests_is_asked_half_as_often_for_ten_seconds() -> None:
+    pace = Pace(4)
+    assert [pace.reserve(0) for _ in range(3)] == [0, 0.25, 0.5]
+    pace.slow_down(0.6)
+    assert [pace.reserve(0.6) for _ in range(3)] == pytest.approx([0.15, 0.65, 1.15])
+    assert pace.reserve(20) == 0
+    assert pace.reserve(20) == 0.25
+    with scene(portal_of(1)) as here:
+        here.portal.faults.extend([None, *[json_fault(429, SECONDLY, Retry_After="0")] * 4])
+        assert here.count().total == 1
+    assert sum(here.clock.slept) == pytest.approx(0.25 + 3 * 0.5, abs=0.2)
+
+
 def test_another_app_that_eats_the_limit_costs_calls_and_no_lead() -> None:
     portal = portal_of(25 * 200)
     portal.per_second, portal.others = 5, 3
@@ -286,6 +341,7 @@ def test_a_refused_token_and_a_missing_scope_say_what_to_do() -> None:
     with scene(portal_of(1)) as here:
         error = held(here, token=Secret("pat-other"))
         assert "service key" in str(error)
+        assert "refused, or it has expired" in str(error)
         assert "pat-other" not in str(error)
         here.portal.scopes.clear()
         assert "crm.objects.contacts.read" in str(held(here))

@@ -11,11 +11,20 @@ import pytest
 
 from digest.conditions import Exclusion, Filter
 from digest.connectors.hubspot import Deals, FollowUpProperties, Hubspot
-from digest.errors import ConfigError, ConnectorError
+from digest.connectors.hubspot.credentials import OAuth
+from digest.errors import ConfigError, ConnectorError, Reason
 from digest.model import DealStatistics, FollowUpRow, Period, Secret, SegmentDeals
 from digest.settings.adapters import build
 from digest.settings.mistakes import Mistakes
-from tests.fakes.hubspot import TOKEN, Definition, Portal, populate
+from tests.fakes.hubspot import (
+    CLIENT_ID,
+    CLIENT_SECRET,
+    REFRESH_TOKEN,
+    TOKEN,
+    Definition,
+    Portal,
+    populate,
+)
 from tests.hubspot.scene import (
     CUS,
     MQL,
@@ -30,6 +39,7 @@ from tests.hubspot.scene import (
     scene,
 )
 
+APP = OAuth(CLIENT_ID, Secret(CLIENT_SECRET), Secret(REFRESH_TOKEN))
 HALF_YEAR = Period(date(2026, 4, 1), date(2026, 10, 1))
 
 
@@ -70,6 +80,15 @@ def test_closed_deals_are_measured_exactly_and_currencies_are_never_added() -> N
     assert dach.currency == "CHF"
     assert by_segment(found)[""].won_amount == Decimal(3)
     assert "1 amounts not convertible" in str(found.origin.query)
+
+
+def test_a_deal_that_was_opened_again_is_not_counted_by_an_old_index() -> None:
+    portal = Portal()
+    deal(portal, amount="5")
+    deal(portal, amount="7", hs_is_closed="false")
+    portal.records["deals"][102].index = {"hs_is_closed": "true"}
+    with scene(portal) as here:
+        assert by_segment(measured(here))["DACH"].won == 1
 
 
 def test_without_a_segment_of_their_own_deals_stand_under_the_total_only() -> None:
@@ -195,6 +214,21 @@ def test_follow_up_after_a_count_costs_no_call_and_leaves_the_month_as_it_is() -
     ]
 
 
+def test_follow_up_as_of_an_earlier_day_is_no_wrong_clock() -> None:
+    portal = Portal()
+    portal.add(
+        region="DACH", hs_first_outreach_date=at("2026-10-20T10:00"), **on(MQL, "2026-10-05T10:00")
+    )
+    with scene(portal) as here:
+        connector = here.hubspot(follow_up_properties=FOLLOW_UP)
+        week_ago = NOW - timedelta(days=15)
+        (row,) = connector.follow_up(period=OCTOBER, segments=SEGMENTS, now=week_ago)
+        assert row.first_response is None
+        portal.today = NOW - timedelta(minutes=11)
+        with pytest.raises(ConnectorError, match="differ by 11 minutes"):
+            connector.count_leads(period=OCTOBER, segments=SEGMENTS, now=NOW)
+
+
 def test_a_hidden_property_makes_follow_up_unavailable_and_not_the_count() -> None:
     portal = Portal()
     del portal.definitions["contacts"]["hs_first_outreach_date"]
@@ -217,7 +251,7 @@ def checked(here: Scene, **settings: Any) -> list[tuple[str, str]]:  # noqa: ANN
     return [(finding.level, f"{finding.subject}: {finding.text}") for finding in found]
 
 
-def test_the_check_names_the_calls_that_a_run_then_makes() -> None:
+def test_the_check_names_the_searches_that_a_count_then_makes() -> None:
     portal = Portal()
     populate(portal, 700, month=date(2026, 10, 1), share=0.9)
     everything = {"deals": Deals("region"), "follow_up_properties": FOLLOW_UP}
@@ -225,10 +259,67 @@ def test_the_check_names_the_calls_that_a_run_then_makes() -> None:
         for settings in ({}, everything, {"stages": ("Marketingqualifiedlead",)}):
             found = checked(here, **settings)
             assert {level for level, _ in found} == {"ok"}
-            (cost,) = [text for _, text in found if text.startswith("cost of a run")]
+            (cost,) = [text for _, text in found if text.startswith("cost of the count")]
             portal.asked.clear()
             here.count(**settings)
-            assert f": {len(portal.asked)} calls ({len(portal.searches)} search" in cost
+            assert f": {len(portal.searches)} searches of " in cost
+
+
+@pytest.mark.parametrize("contacts", [0, 150, 3000])
+@pytest.mark.parametrize(
+    ("settings", "oauth"),
+    [
+        ({}, False),
+        ({"deals": Deals("region"), "customer_stage": CUS}, False),
+        ({"deals": Deals(), "follow_up_properties": FOLLOW_UP}, True),
+        ({"stages": ("Marketingqualifiedlead",)}, False),
+    ],
+)
+def test_the_calls_of_a_run_are_known_beforehand(
+    settings: dict[str, Any], contacts: int, *, oauth: bool
+) -> None:
+    portal = Portal()
+    populate(portal, contacts, month=date(2026, 10, 1), share=0.3)
+    for number in range(contacts // 5):
+        deal(portal, f"2026-0{4 + number % 6}-15T10:00", amount="5")
+    if oauth:
+        settings = settings | {"oauth": APP}
+    with scene(portal) as here:
+        window = HALF_YEAR if "deals" in settings else None
+        calls, more = here.hubspot(**settings).cost(
+            counted=(OCTOBER, HALF_YEAR), deals=window, segments=SEGMENTS, now=NOW
+        )
+        portal.asked.clear()
+        here.wire.accesses.clear()
+        connector = here.hubspot(**settings)
+        made = [
+            connector.count_leads(period=period, segments=SEGMENTS, now=NOW).origin.calls
+            for period in (OCTOBER, HALF_YEAR)
+        ]
+        assert sum(made) == calls == len(portal.asked)
+        if window is not None:
+            found = connector.deal_statistics(window=window, segments=SEGMENTS, now=NOW)
+            assert found.origin.calls == more == len(portal.asked) - calls
+        else:
+            assert more == 0
+
+
+def test_a_run_that_its_limits_cannot_hold_is_said_so_before_the_first_morning() -> None:
+    portal = Portal()
+    fill(portal)
+    portal.add_all("contacts", [on(MQL, "2026-05-05T10:00")] * 4200, 10_000)
+    with scene(portal) as here:
+        enough = here.hubspot(max_calls=21)
+        assert enough.cost(counted=(HALF_YEAR,), deals=None, segments=SEGMENTS, now=NOW)[0] == 22
+        limits: tuple[tuple[dict[str, Any], str], ...] = (
+            ({"max_calls": 20}, "4,200 records need 21 searches, max_calls allows 20"),
+            ({"max_seconds": 5}, "21 searches need about 5 s, max_seconds allows 5"),
+        )
+        for limit, words in limits:
+            connector = here.hubspot(**limit)
+            with pytest.raises(ConnectorError, match=words) as caught:
+                connector.cost(counted=(HALF_YEAR,), deals=None, segments=SEGMENTS, now=NOW)
+            assert caught.value.reason is Reason.OVERFLOW
 
 
 def test_the_check_warns_of_what_will_differ() -> None:
@@ -251,6 +342,66 @@ def test_the_check_warns_of_what_will_differ() -> None:
         assert any("may not read the account" in text for _, text in checked(here))
 
 
+@pytest.mark.parametrize(
+    ("version", "now", "words"),
+    [
+        ("2026-09", "2027-08-31", ""),
+        ("2026-09", "2027-09-01", "2026-09 ends in March 2028"),
+        ("2026-09", "2028-03-01", "2026-09 ended in March 2028"),
+        ("2026-03", "2026-11-02", ""),
+        ("2026-03", "2027-03-01", "2026-03 ends in September 2027"),
+        ("v3", "2026-11-02", "v3 ends in September 2027"),
+        ("v3", "2027-09-01", "v3 ended in September 2027"),
+    ],
+)
+def test_the_check_warns_of_the_end_of_a_version_half_a_year_ahead(
+    version: str, now: str, words: str
+) -> None:
+    moment = datetime.fromisoformat(now).replace(tzinfo=UTC)
+    with scene(Portal(today=moment)) as here:
+        connector = here.hubspot(api_version=version)
+        found = connector.check(period=OCTOBER, segments=SEGMENTS, now=moment)
+    warned = [finding.text for finding in found if finding.level == "warning"]
+    assert len(warned) == bool(words)
+    assert all(text.startswith(words) for text in warned)
+
+
+def test_the_check_warns_of_an_app_that_may_write_and_says_that_a_key_keeps_its_scopes_to_itself() -> (
+    None
+):
+    reads = ["oauth", "crm.objects.contacts.read"]
+    with scene() as here:
+        assert "HubSpot does not tell the scopes of a key" in scopes_of(here)[1]
+        for granted, level, words in (
+            (reads, "ok", "can only read: oauth, crm.objects.contacts.read"),
+            (
+                [*reads, "crm.objects.contacts.write", "contacts"],
+                "warning",
+                "contacts.write, contacts;",
+            ),
+            (None, "ok", "did not tell the app's scopes"),
+        ):
+            here.portal.granted = granted
+            here.wire.accesses.clear()
+            found = scopes_of(here, oauth=APP)
+            assert found[0] == level
+            assert words in found[1]
+
+
+def scopes_of(here: Scene, **settings: Any) -> tuple[str, str]:  # noqa: ANN401 - settings
+    (found,) = [entry for entry in checked(here, **settings) if entry[1].startswith("scopes: ")]
+    return found
+
+
+def test_the_check_says_that_values_of_free_text_cannot_be_compared_beforehand() -> None:
+    portal = Portal()
+    portal.define("contacts", Definition("region", "string"))
+    with scene(portal) as here:
+        warned = [text for level, text in checked(here) if level == "warning"]
+    assert len(warned) == 1
+    assert "property 'region': is free text" in warned[0]
+
+
 def hide_status(portal: Portal) -> None:
     del portal.definitions["contacts"]["hs_lead_status"]
 
@@ -267,8 +418,8 @@ def fill(portal: Portal) -> None:
         (lambda p: p.scopes.clear(), {}, "crm.objects.contacts.read"),
         (lambda p: p.scopes.discard("crm.objects.deals.read"), {"deals": Deals()}, "crm.objects.deals.read"),
         (hide_status, {"follow_up_properties": FOLLOW_UP}, "hides it"),
-        (fill, {"max_calls": 1}, "more than max_calls = 1"),
-        (lambda _: None, {"api_version": "2030-01"}, "no longer offers API version '2030-01'"),
+        (fill, {"max_calls": 1}, "201 records need 2 searches, max_calls allows 1"),
+        (lambda _: None, {"api_version": "2030-03"}, "no longer offers API version '2030-03'"),
     ],
 )  # fmt: skip
 def test_the_check_says_what_to_mend_and_never_raises(
@@ -299,6 +450,7 @@ def test_the_check_says_what_to_mend_and_never_raises(
         ({"filters": (Filter("FirstName", "=", "x"),)}, "filters: 'FirstName' is personal data"),
         ({"exclusions": (Exclusion("a", (Filter("phone", "is null"),)),)}, "exclusions: 'phone'"),
         ({"api_version": "v2"}, "api_version: found 'v2'"),
+        ({"api_version": "2026-13"}, "they come in March and September"),
         ({"max_calls": 0}, "max_calls: found 0"),
         ({"max_seconds": 1}, "max_seconds: found 1"),
         (
@@ -336,5 +488,9 @@ def test_settings_of_a_file_become_a_connector_and_hold_no_more_than_they_say() 
     assert mistakes.found == []
     assert built is not None
     assert built.deals == Deals("x")
+    assert build(Hubspot, table | {"object": "contcats"}, ("connector",), mistakes) is None
+    assert "did you mean 'contacts'? allowed: 'contacts', 'companies' or 'leads'" in str(
+        mistakes.error()
+    )
     assert build(Hubspot, table | {"kept": 1}, ("connector",), mistakes) is None
     assert build(Hubspot, table | {"wire": 1}, ("connector",), mistakes) is None

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_CEILING, Decimal
 from fractions import Fraction
+from functools import cache
 
 from digest.model import (
     UNASSIGNED,
@@ -19,6 +20,7 @@ from digest.model import (
     FollowUp,
     Forecast,
     Kind,
+    Message,
     Note,
     NoteCode,
     Origin,
@@ -31,6 +33,7 @@ from digest.model import (
     Value,
     Workday,
 )
+from digest.render import render
 
 ZONE = "Europe/Zurich"
 JUNE = Period(date(2026, 6, 1), date(2026, 7, 1), ZONE)
@@ -901,6 +904,12 @@ def sources_silent() -> Edition:
             Note(NoteCode.DEALS_MISSING, text="salesforce: the token was refused"),
         ),
     )
+
+
+@cache
+def message(scenario: str, language: str) -> Message:
+    """Return what is sent of a scenario in a language; drawn once for all tests of a process."""
+    return render(SCENARIOS[scenario](), language=language)
 
 
 SCENARIOS: Mapping[str, Callable[[], Edition]] = {

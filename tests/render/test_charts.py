@@ -4,12 +4,16 @@ import io
 import logging
 from dataclasses import replace
 
+import matplotlib as mpl
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.text import Text
 from PIL import Image
 
 from digest.model import DayCount
 from digest.render import charts, render
-from digest.render.locales import locale_for
+from digest.render.locales import languages, locale_for
 from tests.render.editions import SCENARIOS, edition, first_edition, month_close
 
 ENGLISH = locale_for("en")
@@ -103,6 +107,35 @@ def test_a_picture_that_cannot_be_drawn_costs_the_picture_and_not_the_mail(
     assert message.images == ()
     assert "<img" not in message.html
     assert "the chart could not be drawn" in caplog.text
+
+
+@pytest.mark.parametrize("language", languages())
+@pytest.mark.parametrize("scenario", ["at_risk", "month_close", "many_segments"])
+def test_what_is_written_into_the_picture_stays_inside_it(scenario: str, language: str) -> None:
+    with mpl.rc_context():
+        mpl.rcParams.update(charts._DEFAULTS)  # type: ignore[arg-type] # keys are checked at run time
+        figure = Figure(figsize=(charts.WIDTH, charts.HEIGHT), dpi=charts.DPI)
+        canvas = FigureCanvasAgg(figure)
+        charts._draw(figure, charts.waterfall(SCENARIOS[scenario]()), locale_for(language))
+        canvas.draw()  # type: ignore[no-untyped-call] # matplotlib has no types here
+        boxes = {
+            text.get_text(): text.get_window_extent()
+            for text in figure.findobj(Text)
+            if text.get_text()
+        }
+
+    assert len(boxes) > 5
+    outside = [
+        words
+        for words, box in boxes.items()
+        if box.x0 < 0 or box.y0 < 0 or box.x1 > 1184 or box.y1 > 480
+    ]
+    assert outside == []
+
+
+def test_a_part_of_the_leads_is_not_written_as_if_it_were_the_month() -> None:
+    assert charts.waterfall(edition()).complete
+    assert not charts.waterfall(SCENARIOS["no_data"]()).complete
 
 
 @pytest.mark.parametrize("top", [1, 3, 7, 55, 140, 999, 12_345, 145_600_000])

@@ -8,25 +8,30 @@ from pathlib import Path
 
 import pytest
 
-from digest.render import render, scorecard_json
-from tests.render.editions import SCENARIOS
-from tests.render.outputs import LOCALES
+from digest.model import Recipient
+from digest.render import PACKERS, scorecard_json
+from digest.render.locales import languages
+from tests.render.editions import SCENARIOS, message
 
 GOLDEN = Path(__file__).parent.parent / "golden"
-PARTS = ("subject", "html", "txt", "json")
+LOCALES = languages()
+PARTS = ("subject", "html", "txt", "json", "slack")
 UPDATE = "python -m pytest tests/render/test_golden.py --golden-update"
 
 
 def rendered(scenario: str, locale: str) -> dict[str, str]:
     edition = SCENARIOS[scenario]()
-    message = render(edition, language=locale)
-    assert len(message.images) == 1
+    sent = message(scenario, locale)
+    assert len(sent.images) == 1
     scorecard = scorecard_json(edition, locale)
+    nobody = Recipient("C0123456789")
+    slack = PACKERS["slack"](sent, recipient=nobody, key="golden", sent_at=edition.as_of)
     return {
-        "subject": f"{message.subject}\n{message.preheader}\n",
-        "html": message.html.replace("><", ">\n<") + "\n",
-        "txt": message.text,
+        "subject": f"{sent.subject}\n{sent.preheader}\n",
+        "html": sent.html.replace("><", ">\n<") + "\n",
+        "txt": sent.text,
         "json": json.dumps(scorecard, ensure_ascii=False, indent=1) + "\n",
+        "slack": json.dumps(json.loads(slack), ensure_ascii=False, indent=1) + "\n",
     }
 
 

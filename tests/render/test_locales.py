@@ -9,11 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from digest.errors import ConfigError
-from digest.render.locales import half_up, languages, locale_for, printable, shown
+from digest.render.locales import Locale, half_up, languages, locale_for, printable, shown
+from digest.render.words import headline, short_days_left
+from tests.render.editions import month_close
 
 SWISS = locale_for("de-CH")
 GERMAN = locale_for("de")
 ENGLISH = locale_for("en")
+FRENCH = locale_for("fr")
+ITALIAN = locale_for("it")
 
 
 def test_swiss_numbers_have_an_apostrophe_a_point_and_a_real_minus() -> None:
@@ -32,6 +36,74 @@ def test_german_and_english_have_their_own_signs() -> None:
     assert GERMAN.money(Decimal("12345.6"), "EUR", 2) == "12.345,60\u00a0EUR"
     assert GERMAN.percent(Fraction(86, 100)) == "86\u00a0%"
     assert ENGLISH.money(Decimal("12345.6"), "EUR", 2) == "EUR\u00a012,345.60"
+
+
+def test_french_sets_groups_and_percent_apart_with_narrow_spaces() -> None:
+    assert FRENCH.number(Decimal("1234567.5"), 1) == "1\u202f234\u202f567,5"
+    assert FRENCH.money(Decimal("12345.6"), "EUR", 2) == "12\u202f345,60\u00a0EUR"
+    assert FRENCH.percent(Fraction(86, 100)) == "86\u202f%"
+    assert FRENCH.percent(Fraction(1, 1000)) == "<1\u202f%"
+
+
+def test_italian_has_points_for_groups_and_no_space_before_percent() -> None:
+    assert ITALIAN.number(Decimal("1234567.5"), 1) == "1.234.567,5"
+    assert ITALIAN.money(Decimal("12345.6"), "EUR", 2) == "12.345,60\u00a0EUR"
+    assert ITALIAN.percent(Fraction(86, 100)) == "86%"
+
+
+@pytest.mark.parametrize(
+    ("locale", "expected"),
+    [
+        (SWISS, "«Messe»"),
+        (GERMAN, "\u201eMesse\u201c"),
+        (ENGLISH, "\u201cMesse\u201d"),
+        (FRENCH, "«\u202fMesse\u202f»"),
+        (ITALIAN, "«Messe»"),
+    ],
+)
+def test_words_from_elsewhere_stand_in_the_marks_of_the_language(
+    locale: Locale, expected: str
+) -> None:
+    assert locale.quote("Messe") == expected
+
+
+@pytest.mark.parametrize(
+    ("locale", "expected"),
+    [
+        (ENGLISH, ("0 days left", "0.5 days left", "1 day left", "1.5 days left", "2 days left")),
+        (
+            FRENCH,
+            ("0 jour restant", "0,5 jour restant", "1 jour restant", "1,5 jour restant", "2 jours restants"),
+        ),
+        (
+            ITALIAN,
+            ("0 giorni rimasti", "0,5 giorni rimasti", "1 giorno rimasto", "1,5 giorni rimasti",
+             "2 giorni rimasti"),
+        ),
+        (GERMAN, ("noch 0 Tage", "noch 0,5 Tage", "noch 1 Tag", "noch 1,5 Tage", "noch 2 Tage")),
+    ],
+)  # fmt: skip
+def test_plurals_follow_the_language_half_days_included(
+    locale: Locale, expected: tuple[str, ...]
+) -> None:
+    weights = (Fraction(0), Fraction(1, 2), Fraction(1), Fraction(3, 2), Fraction(2))
+
+    assert tuple(short_days_left(locale, weight) for weight in weights) == expected
+
+
+def test_french_and_italian_write_the_first_of_a_month_as_an_ordinal() -> None:
+    first, eleventh = date(2026, 6, 1), date(2026, 6, 11)
+
+    assert FRENCH.full_day(first) == "lundi 1er juin 2026"
+    assert FRENCH.day(first) == "lun.\u00a01er\u00a0juin"
+    assert ITALIAN.medium_day(first) == "1º giu 2026"
+    assert FRENCH.medium_day(eleventh) == "11 juin 2026"
+    assert FRENCH.month_year(first) == "juin 2026"
+    assert GERMAN.full_day(first) == "Montag, 1. Juni 2026"
+
+
+def test_a_sentence_that_begins_with_a_month_has_a_capital() -> None:
+    assert headline(ITALIAN, month_close().closed.scorecard).startswith("Maggio ")  # type: ignore[union-attr] # it closes May
 
 
 def test_percentages_are_floored_so_that_398_of_400_is_not_the_goal() -> None:
@@ -87,6 +159,13 @@ def test_english_comes_first_and_german_is_there() -> None:
 def test_an_unknown_language_is_a_settings_mistake_that_names_the_known_ones(tag: str) -> None:
     with pytest.raises(ConfigError, match="allowed: en, de"):
         locale_for(tag)
+
+
+def test_a_country_adds_its_words_to_those_of_its_language() -> None:
+    assert SWISS.gettext("Total") == "Total"
+    assert GERMAN.gettext("Total") == "Gesamt"
+    assert SWISS.gettext("Segments") == GERMAN.gettext("Segments") == "Segmente"
+    assert SWISS.ngettext("%(n)s more", "%(n)s more", 2) == "2 weitere"
 
 
 def test_a_country_without_its_own_words_takes_those_of_its_language() -> None:

@@ -56,20 +56,20 @@ def test_the_pill_says_what_is_wrong(facts: FollowUp, look: str, word: str) -> N
 
 def test_a_kept_promise_is_one_line() -> None:
     assert block(KEPT) == FollowUpBlock(
-        block(KEPT).pill, "Sales answered 39 of 41 due leads in time.", (), "", ()
+        block(KEPT).pill, "Sales responded in time to 39 of 41 leads due.", (), "", ()
     )
-    assert block(replace(KEPT, due=0, in_time=0)).sentence == "No answer of sales is due yet."
+    assert block(replace(KEPT, due=0, in_time=0)).sentence == "No response from sales is due yet."
 
 
 def test_what_was_promised_stands_beside_what_was_kept() -> None:
     promised = plain(block(HALF).promise)
     assert promised == (
-        "Promised: first contact within 24 h of business time; from the website within 1 h; "
-        "5 attempts in 10 workdays."
+        "Promised: first contact within 24 h of business time; website leads within 1 h; "
+        "5 attempts within 10 workdays."
     )
     other = replace(HALF, website_within=None, clock="elapsed", respond_within=270, attempts=1)
     assert plain(block(other).promise) == (
-        "Promised: first contact within 4 h 30 min, day and night; 1 attempt in 10 workdays."
+        "Promised: first contact within 4 h 30 min, day or night; 1 attempt within 10 workdays."
     )
     assert "innert 24 h Geschäftszeit" in plain(block(HALF, "de-CH").promise)
 
@@ -80,7 +80,7 @@ def facts_of(facts: FollowUp) -> dict[str, str]:
 
 def test_a_censored_time_is_at_least_that_long() -> None:
     assert facts_of(HALF)["Median response"] == "2 h 30 min"
-    assert facts_of(HALF)["Nine of ten within"] == "≥ 20 h 5 min"
+    assert facts_of(HALF)["Nine in ten within"] == "≥ 20 h 5 min"
     open_ended = replace(HALF, median_minutes=Fraction(119, 2), median_censored=True)
     assert facts_of(open_ended)["Median response"] == "≥ 1 h"
     assert facts_of(replace(HALF, median_minutes=Fraction(59)))["Median response"] == "59 min"
@@ -158,10 +158,10 @@ def drifted(size: str | None) -> str:
 
 def test_drift_names_the_deal_size_where_it_differs() -> None:
     beginning = "DACH: at a close rate of 3.1% instead of 4%"
-    end = "you need 181 leads, not 140."
+    end = ", the goal would be 181 leads, not 140."
     sizes = "and deals of CHF 14,250 instead of CHF 15,000"
-    assert drifted("14250") == f"{beginning} {sizes} {end}"
-    assert drifted("15000.00") == drifted(None) == f"{beginning} {end}"
+    assert drifted("14250") == f"{beginning} {sizes}{end}"
+    assert drifted("15000.00") == drifted(None) == f"{beginning}{end}"
 
 
 def test_the_scorecard_holds_the_promise_and_every_segment() -> None:

@@ -77,8 +77,8 @@ def test_what_the_reader_sees_is_the_scorecard_rounded() -> None:
 
     text = render(edition(), chart=False).text
 
-    assert f"{total['actual']}   of {total['goal']}, {int(total['attainment'] * 100)}%" in text
-    assert f"expected {round(total['expected'])}, pace {int(total['pace'] * 100)}%" in text
+    assert f"{total['actual']}   of {total['goal']} · {int(total['attainment'] * 100)}%" in text
+    assert f"expected {round(total['expected'])} · pace {int(total['pace'] * 100)}%" in text
     assert f"{total['required_per_workday']}   so far 5.5" in text
 
 

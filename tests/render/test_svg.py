@@ -10,7 +10,7 @@ from digest.render import render
 from digest.render.charts import Waterfall, waterfall
 from digest.render.locales import locale_for
 from digest.render.svg import HEIGHT, WIDTH, svg, waterfall_svg
-from tests.render.editions import SCENARIOS, edition, month_close
+from tests.render.editions import SCENARIOS, edition, month_close, no_data
 
 NAMESPACE = "{http://www.w3.org/2000/svg}"
 
@@ -83,7 +83,7 @@ def test_a_closed_month_has_no_forecast_and_an_open_one_has_a_fan() -> None:
 
 
 def test_without_goal_and_forecast_only_the_leads_are_drawn() -> None:
-    bare = Waterfall(edition().scorecard.period.start, 30, (1, 2), (), None, None)
+    bare = Waterfall(edition().scorecard.period.start, 30, (1, 2), (), None, None, complete=True)
 
     root = parsed(svg(bare, locale_for("en"), alt='<b>"quoted"</b>'))
 
@@ -96,11 +96,18 @@ def test_without_goal_and_forecast_only_the_leads_are_drawn() -> None:
 
 
 def test_a_goal_without_a_calendar_is_a_line() -> None:
-    bare = Waterfall(edition().scorecard.period.start, 30, (1, 2), (), 140, None)
+    bare = Waterfall(edition().scorecard.period.start, 30, (1, 2), (), 140, None, complete=True)
 
     (goal,) = of_kind(parsed(svg(bare, locale_for("en"), alt="")), "goal")
 
     assert "V" not in goal.get("d", "")
+
+
+def test_days_that_are_only_a_part_are_drawn_without_a_sum() -> None:
+    known, in_part = parsed(waterfall_svg(edition(), "en")), parsed(waterfall_svg(no_data(), "en"))
+
+    assert [text.text for text in of_kind(known, "now")] == ["55"]
+    assert of_kind(in_part, "now") == []
 
 
 def test_the_document_loads_nothing_and_runs_nothing() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from datetime import UTC, date, datetime
 from functools import partial
 from typing import Any, ClassVar
@@ -15,6 +16,11 @@ NOW = datetime(2026, 11, 2, 6, tzinfo=UTC)
 JUNE = Period(date(2026, 6, 1), date(2026, 7, 1))
 NOON = datetime(2026, 6, 3, 10, tzinfo=UTC)
 SEGMENTS = (Segment("DACH"), Segment("Romandie"))
+
+
+def given_to(source: object) -> dict[str, Any]:
+    """Return the settings of a connector, to make another one with them."""
+    return {item.name: getattr(source, item.name) for item in fields(source) if item.init}  # type: ignore[arg-type] # connectors are dataclasses
 
 
 def connector(org: Org, *, waits: list[float] | None = None, **settings: Any) -> Salesforce:  # noqa: ANN401 - any setting

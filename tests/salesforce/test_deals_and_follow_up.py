@@ -6,14 +6,17 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 import pytest
 
+from digest import sla
 from digest.conditions import Exclusion, Filter
 from digest.connectors.salesforce import Deals, FollowUpColumns
 from digest.errors import ConfigError, ConnectorError, Reason
 from digest.model import Finding, FollowUpRow, Period, SegmentDeals
+from digest.sla import Plan
 from tests.fakes.salesforce import Fault, Org, shared
 from tests.salesforce.orgs import JUNE, NOON, NOW, SEGMENTS, connector
 
@@ -159,10 +162,24 @@ def test_an_org_that_does_not_tell_customers_says_how_to_go_on() -> None:
     source = connector(org, deals=Deals("Region__c", "CHF"))
     source.deal_statistics(window=WINDOW, segments=SEGMENTS, now=NOW)
     org.faults = [Fault(path="/composite"), Fault(400, broken, part=1, path="/composite")]
-    with pytest.raises(ConfigError, match="customers = 'won deals'"):
-        source.deal_statistics(window=WINDOW, segments=SEGMENTS, now=NOW)
+    told = source.deal_statistics(window=WINDOW, segments=SEGMENTS, now=NOW)
+    assert "customers = 'won deals'" in str(told.no_customers)
     dach, _ = measured(org, Deals("Region__c", "CHF", customers="won deals"))
     assert (dach.customers, dach.cohort_customers) == (1, 1)
+
+
+def test_deal_sizes_stay_right_where_the_org_does_not_know_what_a_lead_became() -> None:
+    org = shared(Org(no_conversions=True))
+    org.insert("Opportunity", [deal(), deal(amount=3000), deal(won=False)])
+    org.insert("Lead", [{"CreatedDate": NOON, "Region__c": "DACH"}] * 100)
+    source = connector(org, deals=Deals("Region__c", "CHF"))
+    found = source.deal_statistics(window=WINDOW, segments=SEGMENTS, now=NOW)
+    plan = Plan("CHF", (("DACH", "CHF"),), (), ())
+    [dach] = sla.measured(plan, found)
+    assert (dach.close_rate, dach.raw_rate, dach.leads) == (None, None, 0)
+    assert (dach.deal_size, dach.win_rate) == (Decimal(2000), Fraction(2, 3))
+    texts = worst(org, deals=Deals("Region__c", "CHF"))
+    assert any("no close rates: deals.customers: the org does not tell" in text for text in texts)
 
 
 @pytest.mark.parametrize(
@@ -277,6 +294,153 @@ def test_activities_are_found_on_the_lead_or_on_the_contact_it_became() -> None:
     assert len(org.calls) == 4  # login, describe, leads, one call for the activities
 
 
+def converted(contact: str, moment: datetime) -> dict[str, object]:
+    return {
+        "CreatedDate": moment, "Region__c": "DACH", "IsConverted": True, "ConvertedContactId": contact
+    }  # fmt: skip
+
+
+def test_leads_that_became_one_contact_have_the_activities_after_their_own_start() -> None:
+    org = shared(Org())
+    shared_by, alone = org.insert("Contact", [{"LastName": "Muster"}, {"LastName": "Beispiel"}])
+    hours = [NOON + timedelta(hours=n) for n in range(7)]
+    org.insert(
+        "Lead",
+        [converted(shared_by, hours[n]) for n in (0, 2, 6)] + [converted(alone, hours[3])],
+    )
+    done = {"IsClosed": True, "CreatedById": "005human"}
+    org.insert(
+        "Task",
+        [done | {"WhoId": shared_by, "CompletedDateTime": hours[n]} for n in (1, 4)]
+        + [done | {"WhoId": shared_by, "CompletedDateTime": hours[0], "CreatedById": "005robot"}]
+        + [done | {"WhoId": alone, "CompletedDateTime": hours[1]}],
+    )
+    org.insert("Event", [{"WhoId": shared_by, "StartDateTime": hours[5]}])
+    columns = FollowUpColumns(clock_start="CreatedDate", automation_users=("005robot",))
+    assert followed(org, columns) == (
+        FollowUpRow("DACH", hours[0], hours[1], 3, "accepted"),
+        FollowUpRow("DACH", hours[2], hours[4], 2, "accepted"),
+        FollowUpRow("DACH", hours[3], hours[3], 1, "accepted"),  # contacted before
+        FollowUpRow("DACH", hours[6], None, 0, "accepted"),
+    )
+
+
+def test_where_tasks_have_no_least_completion_they_count_from_their_creation(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    org = shared(Org(least_completion=False))
+    [who] = org.insert("Lead", [{"CreatedDate": NOON, "IsConverted": False}])
+    task = {"WhoId": who, "IsClosed": True, "CreatedDate": SOON, "CompletedDateTime": NOW}
+    org.insert("Task", [task])
+    rows = followed(org, FollowUpColumns(clock_start="CreatedDate"))
+    assert [(row.first_response, row.attempts) for row in rows] == [(SOON, 1)]
+    assert "a task counts from its creation" in caplog.text
+
+
+def test_sales_engagement_gives_the_first_call_or_mail_of_a_lead() -> None:
+    org = shared(Org())
+    first, second, third = org.insert(
+        "Lead",
+        [{"CreatedDate": NOON + timedelta(hours=n), "IsConverted": n == 1} for n in range(3)],
+    )
+    later = SOON + timedelta(hours=5)
+    org.insert(
+        "ActivityMetric",
+        [
+            {"BaseId": first, "FirstCallDateTime": later, "FirstEmailDateTime": SOON},
+            {"BaseId": second, "FirstCallDateTime": later},
+            {"BaseId": third, "FirstEmailDateTime": NOW + timedelta(days=1)},
+        ],
+    )
+    columns = FollowUpColumns(clock_start="CreatedDate", activities="sales engagement")
+    rows = followed(org, columns)
+    assert [(row.first_response, row.attempts, row.outcome) for row in rows] == [
+        (SOON, 2, "open"),
+        (later, 1, "accepted"),
+        (None, 0, "open"),
+    ]
+
+
+def test_leads_of_the_website_are_told_apart() -> None:
+    org = shared(Org())
+    org.insert(
+        "Lead",
+        [
+            {"CreatedDate": NOON + timedelta(minutes=n), "LeadSource": source}
+            for n, source in enumerate(("Web", " WEB ", "Fair", None))
+        ],
+    )
+    columns = FollowUpColumns(
+        clock_start="CreatedDate",
+        first_response="First_Response__c",
+        source="LeadSource",
+        website=("web",),
+    )
+    assert [row.website for row in followed(org, columns)] == [True, True, False, False]
+    with pytest.raises(ValueError, match="website: the values of `source`"):
+        FollowUpColumns(clock_start="CreatedDate", source="LeadSource")
+
+
+def test_activities_are_not_looked_for_where_nobody_keeps_them() -> None:
+    columns = FollowUpColumns(clock_start="FirstRespondedDate")
+    with pytest.raises(ValueError, match="tasks and events belong to leads and contacts, not to"):
+        connector(Org(), object="CampaignMember", follow_up_columns=columns)
+
+
+def test_the_object_may_be_written_in_any_case() -> None:
+    org = shared(Org())
+    [contact] = org.insert("Contact", [{"LastName": "Muster"}])
+    org.insert("Lead", [converted(contact, NOON)])
+    org.insert("Task", [{"WhoId": contact, "IsClosed": True, "CompletedDateTime": SOON}])
+    columns = FollowUpColumns(clock_start="CreatedDate")
+    assert [row.first_response for row in followed(org, columns, object="lead")] == [SOON]
+    assert measured(org, object="LEAD")[0].leads == 1
+
+
+def test_more_pages_of_leads_than_calls_allowed_are_no_follow_up() -> None:
+    org = shared(Org())
+    org.insert("Lead", [{"CreatedDate": NOON}] * 6_100)
+    columns = FollowUpColumns(clock_start="CreatedDate", first_response="First_Response__c")
+    with pytest.raises(ConnectorError, match="more follow-up than 2 calls") as caught:
+        followed(org, columns, max_calls=2)
+    assert caught.value.reason is Reason.OVERFLOW
+
+
+@pytest.mark.parametrize("kind", ["deals", "rows", "page"])
+def test_a_cut_answer_gives_the_right_deals_and_rows_or_none(kind: str) -> None:
+    org = shared(Org())
+    org.insert("Opportunity", [deal()])
+    leads = org.insert("Lead", [{"MQL_Date__c": NOON, "Region__c": "DACH"}])
+    org.insert("Task", [{"WhoId": leads[0], "IsClosed": True, "CompletedDateTime": SOON}])
+    if kind == "page":
+        org.insert("Lead", [{"MQL_Date__c": NOON, "Region__c": "DACH"}] * 2_002)
+    path = "/query/" if kind == "page" else "/composite"
+    first = "First_Response__c" if kind == "page" else None
+    source = connector(
+        org,
+        deals=Deals("Region__c", "CHF"),
+        follow_up_columns=FollowUpColumns(clock_start="MQL_Date__c", first_response=first),
+    )
+
+    def asked() -> object:
+        if kind == "deals":
+            return source.deal_statistics(window=WINDOW, segments=SEGMENTS, now=NOW).segments
+        return source.follow_up(period=JUNE, segments=SEGMENTS, now=NOW)
+
+    right = asked()
+    size = next(
+        size for (_, where, _), size in zip(org.calls, org.sizes, strict=True) if path in where
+    )
+    for cut in range(0, size, 60 if kind == "page" else 3):
+        org.faults = [Fault(cut=cut, path=path, promise=cut % 2 == 0)]
+        assert asked() == right, cut
+        assert org.faults == [], cut
+        org.faults = [Fault(cut=cut, path=path)] * 3
+        with pytest.raises(ConnectorError) as caught:
+            asked()
+        assert caught.value.reason is Reason.TRANSIENT
+
+
 def test_more_leads_than_groups_in_one_answer_are_asked_about_in_parts() -> None:
     org = shared(Org())
     leads = [
@@ -354,6 +518,7 @@ def worst(org: Org, **settings: Any) -> list[str]:  # noqa: ANN401 - any setting
 
 def leads_of(org: Org, number: int = 10) -> Org:
     org.insert("Lead", [{"CreatedDate": NOON, "Region__c": "DACH"}] * number)
+    org.insert("Opportunity", [deal(CloseDate=date(2026, 6, 3))] * 4 if org.sees_half else [])
     return org
 
 
@@ -367,13 +532,31 @@ def test_a_sound_org_is_told_with_what_a_run_costs() -> None:
     assert [each.text for each in found if each.level != "ok"] == [
         "values of Region__c that belong to no segment: 'Mars'"
     ]
-    assert len(org.calls) == 5
+    assert "days begin at midnight in Europe/Zurich" in " ".join(texts)
+    assert "the forecast's six months of history cost 1 call more" in texts
+    assert "Opportunity can be read, amounts in CHF; once a week 2 calls more" in texts
+    assert "sees 0 of about 0 records of Opportunity" in texts
+    # Login, Lead, what is visible in two calls, a trial of the deals in two, and Opportunity.
+    assert len(org.calls) == 7
 
 
 @pytest.mark.parametrize(
     ("switches", "settings", "words"),
     [
         ({"writes": True}, {}, "may write to Lead"),
+        ({"writes": True}, {"deals": Deals("Region__c", "CHF")}, "may write to Opportunity"),
+        (
+            {"sees_half": True},
+            {"deals": Deals("Region__c", "CHF")},
+            "of about 4 records of Opportunity",
+        ),
+        ({}, {"segment": "Owner.Nam"}, "segment: User has no field 'Nam'; did you mean 'Name'"),
+        (
+            {},
+            {"follow_up_columns": FollowUpColumns("CreatedDate", outcome="Statsu")},
+            "no field 'Statsu'",
+        ),
+        ({}, {"follow_up_columns": FollowUpColumns("MQL_Day__c")}, "needs a date/time field"),
         ({"sees_half": True}, {}, "sees 5 of about 10 records of Lead, so every count is too low"),
         ({"record_count_refused": True}, {}, "could not be compared"),
         ({"used": 95_001}, {}, "the digest is held"),
@@ -392,6 +575,21 @@ def test_what_would_mislead_or_fail_is_said_beforehand(
 ) -> None:
     org = leads_of(shared(Org(**switches)))
     assert any(words in text for text in worst(org, **settings))
+
+
+def test_the_check_reads_the_follow_up_once_and_says_what_it_costs() -> None:
+    org = leads_of(shared(Org()))
+    columns = FollowUpColumns("CreatedDate")
+    texts = [each.text for each in findings(org, follow_up_columns=columns)]
+    assert "of 10 leads can be read; 2 calls more for the month, and for the month before" in texts
+    assert "sees 0 of about 0 records of Task" in texts
+
+
+def test_what_is_wrong_with_the_deals_does_not_hide_what_is_right() -> None:
+    found = findings(leads_of(shared(Org())), deals=Deals("Nowhere__c", "CHF"))
+    assert [each.subject for each in found if each.level == "error"] == ["salesforce deals"]
+    assert any("can be read" in each.text for each in found)
+    assert any("API calls used" in each.text for each in found)
 
 
 def test_segments_that_the_picklist_does_not_offer_are_named() -> None:

@@ -13,10 +13,11 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from digest.connectors.salesforce import Salesforce
+from digest.connectors.salesforce.wire import Wire
 from digest.errors import ConfigError, ConnectorError, DigestError, Reason
 from digest.model import DayCount, LeadCounts, Secret
 from tests.fakes.salesforce import Fault, Org, shared
-from tests.salesforce.orgs import JUNE, NOON, NOW, SEGMENTS, connector
+from tests.salesforce.orgs import JUNE, NOON, NOW, SEGMENTS, connector, given_to
 
 HTML = "<html><body>We are down for maintenance</body></html>"
 EXPIRED = [{"message": "Session expired or invalid", "errorCode": "INVALID_SESSION_ID"}]
@@ -130,6 +131,11 @@ def answer_length(org: Org) -> int:
 
 TOLD: list[tuple[str, Fault, Reason | None, str]] = [
     ("quota", Fault(**error("REQUEST_LIMIT_EXCEEDED", "Limit", 403)), Reason.QUOTA, "18 of 100,000"),
+    ("quota, until when", Fault(**error("REQUEST_LIMIT_EXCEEDED", "TotalRequests Limit exceeded.", 403),
+                                headers={"Date": "Mon, 02 Nov 2026 06:12:00 GMT"}),
+     Reason.QUOTA, "by 2026-11-03 06:12 UTC at the latest"),
+    ("calls at once", Fault(**error("REQUEST_LIMIT_EXCEEDED", "ConcurrentRequests Limit exceeded.", 403)),
+     Reason.QUOTA, "in a few minutes"),
     ("API off", Fault(**error("API_DISABLED_FOR_ORG", status=403)), Reason.AUTH, "API Enabled"),
     ("no access", Fault(**error("INSUFFICIENT_ACCESS", status=403)), Reason.AUTH, "API Enabled"),
     ("version", Fault(**error("UNSUPPORTED_API_VERSION", status=410)), None, "api_version"),
@@ -162,6 +168,20 @@ def test_the_usage_is_read_whatever_stands_beside_it(*, per_app: bool) -> None:
     org = org_of_two(per_app=per_app, used=96_000)
     findings = connector(org).check(period=JUNE, segments=SEGMENTS, now=NOW)
     assert [f.level for f in findings if "96,000 of 100,000" in f.text] == ["warning"]
+
+
+@pytest.mark.parametrize(("used", "said"), [(95_000, False), (95_001, True)])
+def test_an_edition_says_when_hardly_any_call_is_left(
+    used: int, caplog: pytest.LogCaptureFixture, *, said: bool
+) -> None:
+    counts = counted(org_of_two(used=used))
+    assert ("95,001 of 100,000 API calls" in counts.origin.source) is said
+    assert ("95,001 of 100,000 API calls" in caplog.text) is said
+
+
+def test_the_time_of_the_numbers_is_that_of_the_servers_clock() -> None:
+    assert counted(org_of_two(date="Mon, 02 Nov 2026 06:12:00 GMT")).as_of == NOW.replace(minute=12)
+    assert counted(org_of_two(date="yesterday")).as_of == NOW
 
 
 def test_days_outside_the_period_are_no_count() -> None:
@@ -243,6 +263,37 @@ def test_a_login_server_that_is_down_is_tried_again(fault: Fault) -> None:
     with pytest.raises(ConnectorError) as caught:
         counted(org)
     assert caught.value.reason is Reason.TRANSIENT
+
+
+@pytest.mark.parametrize("body", [HTML, {"error": "not_found"}])
+def test_a_domain_without_a_login_is_a_wrong_domain(body: object) -> None:
+    org = org_of_two()
+    org.faults = [Fault(404, body, path="token")]
+    with pytest.raises(
+        ConfigError, match=r"domain: acme.my.salesforce.com has no login.*My Domain"
+    ):
+        counted(org)
+    assert len(org.calls) == 1
+
+
+def test_a_host_that_nobody_knows_points_at_the_domain() -> None:
+    class Nowhere(Salesforce):
+        wire = Wire(sleep=lambda _: None)
+
+    source = Nowhere(**given_to(connector(Org())) | {"domain": "nobody-knows-this.invalid"})
+    with pytest.raises(ConnectorError, match=r"no host of this name; check domain") as caught:
+        source.count_leads(period=JUNE, segments=SEGMENTS, now=NOW)
+    assert caught.value.reason is Reason.TRANSIENT
+
+
+@pytest.mark.parametrize("token", ["planted access", "planted-access\n", "planted-accéss"])
+def test_a_malformed_token_is_told_without_a_call_and_without_itself(token: str) -> None:
+    org = org_of_two()
+    with pytest.raises(ConnectorError, match="characters that no token has") as caught:
+        counted(org, login="session", access_token=Secret(token))
+    assert caught.value.reason is Reason.AUTH
+    assert token not in str(caught.value)
+    assert org.calls == []
 
 
 def test_client_credentials_send_the_key_and_secret_and_nothing_else() -> None:

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import gc
 import re
 import subprocess
 import sys
 from pathlib import Path
 from time import perf_counter
+from weakref import ref
 
 import pytest
 import requests
 
 from digest.conditions import Filter
 from digest.connectors.salesforce import FollowUpColumns, Salesforce
+from digest.connectors.salesforce.client import client_of
 from digest.connectors.salesforce.soql import literal
 from digest.connectors.salesforce.wire import Wire
 from digest.errors import ConnectorError, Reason
 from digest.resources import config_folder
 from digest.settings import load
 from tests.fakes.salesforce import Fault, Org, RefusedError, ToLoopback, session_to, shared
-from tests.salesforce.orgs import JUNE, NOON, NOW, SEGMENTS, connector
+from tests.salesforce.orgs import JUNE, NOON, NOW, SEGMENTS, connector, given_to
 
 GROUP = "SELECT Region__c s0, COUNT(Id) n FROM Lead"
 SEMI_JOIN = "WhoId IN (SELECT Id FROM Lead)"
@@ -134,15 +137,24 @@ def test_a_server_that_never_answers_is_given_up() -> None:
             read_seconds=0.1,
         )
 
-    source = Hasty(
-        **{name: value for name, value in vars(connector(org)).items() if name != "wire"}
-    )
+    source = Hasty(**given_to(connector(org)))
     org.faults = [Fault(seconds=0.4, path="/composite")] * 3
     began = perf_counter()
     with pytest.raises(ConnectorError, match="Timeout") as caught:
         source.count_leads(period=JUNE, segments=SEGMENTS, now=NOW)
     assert caught.value.reason is Reason.TRANSIENT
     assert perf_counter() - began < 2
+
+
+def test_a_connector_that_is_gone_leaves_no_connection_behind() -> None:
+    org = shared(Org())
+    source = connector(org)
+    source.count_leads(period=JUNE, segments=SEGMENTS, now=NOW)
+    client = ref(client_of(source))
+    assert client() is client_of(source)
+    del source
+    gc.collect()
+    assert client() is None
 
 
 def test_without_the_vendors_package_the_message_says_what_to_install() -> None:

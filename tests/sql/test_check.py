@@ -146,8 +146,26 @@ def test_outcomes_that_never_occur_are_a_warning(lite: Database) -> None:
         stored_in="UTC",
     )
     found = texts(checked(lite.sql(deals=deals)), "warning")
-    assert "no deal of the period is won or lost" in found
+    assert "no deal since 2025-09-01 is won or lost" in found
     assert "without `customer`" in found
+
+
+def test_deals_are_looked_for_over_half_a_year(lite: Database) -> None:
+    staged(lite, closed="naive", outcome="text")
+    lite.fill([{"closed": datetime(2025, 10, 7, 12, 0), "outcome": "w"}])  # noqa: DTZ001 - a naive column
+    deals = Deals(
+        table="leads",
+        closed="closed",
+        segment="seg",
+        outcome="outcome",
+        won=("w",),
+        stored_in="UTC",
+    )
+
+    found = checked(lite.sql(deals=deals))
+
+    assert "1 won and 0 lost deals since 2025-09-01" in texts(found, "ok")
+    assert "won or lost;" not in texts(found, "warning")
 
 
 def test_a_table_read_from_end_to_end_is_a_warning(pg: Database) -> None:

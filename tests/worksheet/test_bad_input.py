@@ -128,17 +128,27 @@ def test_merged_cells_are_named(tmp_path: Path) -> None:
     assert "SLA!A7:A8: found merged cells" in "\n".join(mistakes(path))
 
 
-def test_an_error_stored_beside_a_formula_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("cell", "expected"),
+    [
+        ('t="e"><f>1/0</f><v>#DIV/0!</v>', "SLA!D7: found the error #DIV/0! from '=1/0'"),
+        (
+            't="str"><f>""</f><v></v>',
+            "where the formula gives an empty text, clear the cell",
+        ),
+    ],
+)
+def test_a_formula_in_an_input_that_gives_no_figure_is_named(
+    tmp_path: Path, cell: str, expected: str
+) -> None:
     path = written(tmp_path)
     package = Package(path, path.read_bytes())
     part = package._sheets[SLA]
     text = package._parts[part].decode()
-    text = re.sub(
-        r'<c r="D7"([^>]*)>.*?</c>', r'<c r="D7"\1 t="e"><f>1/0</f><v>#DIV/0!</v></c>', text
-    )
+    text = re.sub(r'<c r="D7"([^>]*)>.*?</c>', rf'<c r="D7"\1 {cell}</c>', text)
     package._parts[part] = text.encode()
     package.save(path)
-    assert "SLA!D7: found the error #DIV/0! from '=1/0'" in "\n".join(mistakes(path))
+    assert expected in "\n".join(mistakes(path))
 
 
 def test_a_missing_sheet_is_named_with_what_was_found(tmp_path: Path) -> None:
@@ -279,6 +289,7 @@ def test_excel_lock_files_and_other_endings_are_named(tmp_path: Path) -> None:
         ({"currency": "XYZ"}, "currency 'XYZ'"),
         ({"segments": ("Total",)}, "'Total'"),
         ({"segments": ("DACH", "DACH")}, "listed twice"),
+        ({"segments": ("DACH", "Süd", "süd ")}, "'Süd' and 'süd ' are the same word"),
         ({"segments": ("DACH",), "currencies": {"DAHC": "EUR"}}, "no segment 'DAHC'"),
         ({"segments": (" ",)}, "is empty"),
         ({"start_month": 13}, "month 13"),
@@ -291,6 +302,13 @@ def test_a_worksheet_that_could_not_be_read_back_is_not_written(
     path = tmp_path / "sla.xlsx"
     with pytest.raises(ConfigError, match=re.escape(expected)):
         write_new(path, **{"language": "en", "currency": "CHF", "year": 2026, **arguments})
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["sla.csv", "sla", "sla.xlsm"])
+def test_a_worksheet_that_excel_would_not_open_is_not_written(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ConfigError, match=r"name it sla\.xlsx"):
+        write_new(tmp_path / name, language="en", currency="CHF", year=2026)
     assert list(tmp_path.iterdir()) == []
 
 

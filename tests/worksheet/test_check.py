@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from digest.model import Finding
+from digest.model import DayCount, Finding
 from digest.worksheet import check, write_new
 from digest.worksheet.check import shape
 from digest.worksheet.depends import Place, areas
 from digest.worksheet.package import Package
-from tests.worksheet.build import with_cells, written
+from tests.worksheet.build import JANUARY, regions, with_cells, written
 
 
 def errors(path: Path) -> dict[str, Finding]:
@@ -52,6 +52,32 @@ def test_a_stale_value_is_named(tmp_path: Path) -> None:
     found = errors(path)["SLA!G21"]
     assert "goal of DACH in 2026-01: found 300, computed 240" in found.text
     assert "stale" in found.text
+
+
+def test_a_text_where_excel_needs_a_number_is_named(tmp_path: Path) -> None:
+    path = with_cells(
+        written(tmp_path), ("Monthly revenue goals", "D8", "300'000"), ("SLA", "G7", "4 %")
+    )
+    warnings = [finding for finding in check(path) if finding.level == "warning"]
+    assert [finding.subject for finding in warnings] == ["Monthly revenue goals!D8", "SLA!G7"]
+    assert "enter it as a number" in warnings[0].text
+
+
+def test_a_stale_value_beside_a_text_asks_for_the_number_first(tmp_path: Path) -> None:
+    path = with_cells(written(tmp_path), ("Monthly revenue goals", "D8", "310'000"))
+    assert (
+        "enter the texts named above as numbers, then open the file" in errors(path)["SLA!G21"].text
+    )
+
+
+def test_leads_under_a_name_that_no_segment_has_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "sla.xlsx"
+    counts = [DayCount(JANUARY, name, 3) for name in ("DACH", "Benelx", "")]
+    write_new(path, language="fr", currency="CHF", year=2026, plan=regions(), actuals=counts)
+    (finding,) = [finding for finding in check(path) if finding.level == "warning"]
+    assert finding.subject == "Réalisé!B7"
+    assert "'Benelx' is no segment" in finding.text
+    assert "did you mean 'Benelux'" in finding.text
 
 
 def test_a_changed_formula_with_another_value_is_named(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import zipfile
+from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
 from fractions import Fraction
@@ -13,7 +14,7 @@ from typing import Any
 import pytest
 
 from digest.errors import ConfigError
-from digest.model import DayCount
+from digest.model import DayCount, DealStatistics
 from digest.sla import goals
 from digest.worksheet import check, fill, load_plan, write_new
 from digest.worksheet.files import replace_file
@@ -62,6 +63,47 @@ def test_measured_figures_and_leads_arrive_and_everything_agrees(tmp_path: Path)
     assert (stored(path, "SLA", "K21"), stored(path, "SLA", "L21")) == (12, 0.03)
     assert [finding.level for finding in check(path)] == ["ok"]
     assert formulas_without_value(path) == []
+
+
+def texts(path: Path, measured: DealStatistics, **how: Any) -> str:  # noqa: ANN401 - as in fill
+    return "\n".join(finding.text for finding in fill(path, deals=measured, **how))
+
+
+def test_what_a_close_rate_is_worth_stands_beside_it(tmp_path: Path) -> None:
+    won = replace(deals("DACH", 30, 1000, "450000", "CHF"), lost=90, cohort_customers=20)
+    path = written(tmp_path)
+    pooled = texts(path, statistics(won))
+    assert "-> 3.00%; of the closed deals 25% were won" in pooled
+    cohort = texts(path, statistics(won), method="cohort")
+    assert "-> 2.00%; leads of 2026-04 to 2026-06 may still become customers; of the" in cohort
+
+
+def test_without_known_customers_deal_sizes_are_filled_and_close_rates_stay(tmp_path: Path) -> None:
+    path = written(tmp_path)
+    before = {terms.segment: terms.close_rate for terms in load_plan(path).terms}
+    told = texts(path, replace(MEASURED, no_customers="the org does not tell"))
+    assert "close rates stay as they are: the org does not tell" in told
+    after = {terms.segment: terms for terms in load_plan(path).terms}
+    assert after["DACH"].deal_size == Decimal(15_000)
+    assert {name: terms.close_rate for name, terms in after.items()} == before
+
+
+@pytest.mark.parametrize("customers", [0, 60])
+def test_a_rate_that_no_goal_can_rest_on_is_told_and_not_written(
+    tmp_path: Path, customers: int
+) -> None:
+    path = written(tmp_path)
+    before = goals(load_plan(path), JANUARY)
+    found = fill(
+        path, deals=statistics(deals("DACH", customers, 40, f"{15_000 * customers}", "CHF"))
+    )
+
+    assert goals(load_plan(path), JANUARY) == before
+    warned = [finding.text for finding in found if finding.level == "warning"]
+    assert (
+        f"close rate of DACH stays: {customers} customers of 40 leads are no rate to plan with"
+        in warned
+    )
 
 
 def test_the_previous_file_stays_beside_it(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from digest.errors import ConfigError
 from digest.sla import goals
-from digest.worksheet import load_plan
+from digest.worksheet import check, load_plan
 from tests.worksheet.build import JANUARY, MONTHS, REGIONS, regions
 
 HEADER = "segment;month;currency;revenue_goal;deal_size;marketing_share;close_rate;plan_currency;plan_rate"
@@ -112,6 +112,21 @@ def test_shares_that_do_not_add_up_are_named(tmp_path: Path) -> None:
     header = "segment;month;currency;marketing_share;sales_share"
     with pytest.raises(ConfigError, match="must add up to 100 %"):
         load_plan(csv(tmp_path, "A;2026-01;CHF;60%;30%", header=header))
+
+
+def test_check_reads_a_csv_too(tmp_path: Path) -> None:
+    (found,) = check(csv(tmp_path, *lines_of_regions()))
+    assert (found.level, found.text) == (
+        "ok",
+        "4 segments, 12 months, 4 terms; a CSV has no computed cells to compare",
+    )
+
+    (warning, _) = check(csv(tmp_path, "A;2026-01;CHF;100;5;50%;;;"))
+    assert warning.text == "A has no goal in 2026-01: close rate missing"
+
+    (mistake,) = check(csv(tmp_path, "A;2026-01;CHF;-5;1;50%;4%;;"))
+    assert mistake.level == "error"
+    assert mistake.text.startswith("sla.csv, line 2, column 'revenue_goal': found -5")
 
 
 def test_an_undecodable_file_is_refused(tmp_path: Path) -> None:

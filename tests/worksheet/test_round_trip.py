@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from digest.model import DayCount
 from digest.sla import Plan, goals
 from digest.worksheet import LANGUAGES, check, load_plan, write_new
+from digest.worksheet.book import Book
 from digest.worksheet.pages import Content, write_workbook
 from digest.worksheet.write import example_content
 from tests.worksheet.build import HOSTILE, MONTHS, contents, regions, written
@@ -54,6 +55,17 @@ def test_the_reference_example_gives_the_reference_goals(tmp_path: Path) -> None
     found = goals(load_plan(written(tmp_path)), MONTHS[0])
     assert [goal.goal for goal in found] == [300, 134, 169, 48]
     assert [goal.sales_goal for goal in found] == [200, 134, 207, 72]
+
+
+def test_the_example_leaves_no_column_of_step_six_empty(tmp_path: Path) -> None:
+    path = tmp_path / "sla.xlsx"
+    write_new(path, language="en", currency="CHF", year=2026, segments=("A",))
+    with Book(path) as book:
+        cells = book.stored("Example - SLA")
+    january = range(16, 21)
+    assert [(r, c) for r in january for c in range(11, 15) if cells.get((r, c)) is None] == []
+    # Goal 300 on 22 weekdays, rounded up to one decimal.
+    assert (cells[16, 14], cells[20, 2]) == (13.7, 22)
 
 
 def test_equal_inputs_give_equal_files(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from datetime import date, datetime
 from typing import ClassVar, Literal
 
 from digest.conditions import Exclusion, Filter, check_exclusions
+from digest.connectors.hubspot.credentials import OAuth, check_word
 from digest.connectors.hubspot.kept import Kept
 from digest.connectors.hubspot.schema import entry_names
 from digest.connectors.hubspot.searching import Dated, Query, Span, packed
@@ -34,7 +35,7 @@ _PERSONAL = frozenset(
     {"email", "firstname", "lastname", "phone", "mobilephone", "hs_additional_emails", "address",
      "hs_full_name_or_email", "work_email", "hubspot_owner_id"}
 )  # fmt: skip
-_VERSION = re.compile(r"v3|\d{4}-\d{2}")
+_VERSION = re.compile(r"v3|20\d\d-(03|09)")
 _CREATED = {
     "contacts": ("createdate",),
     "companies": ("createdate",),
@@ -107,8 +108,9 @@ class Hubspot:
     """Contacts, companies or leads of a HubSpot portal.
 
     Attributes:
-        token: service key or private-app token with read scopes.
         segment: internal name of the property with the segment's value.
+        token: service key or private-app token with read scopes.
+        oauth: access by an app, for those who host the digests of many portals; instead of `token`.
         object: what is counted: contacts, companies or leads (Sales Hub Professional).
         count_by: "stage" counts a record on the earliest date on which it entered one of `stages`,
             "date" on the earliest of `dates`, "create_date" on its creation.
@@ -124,8 +126,9 @@ class Hubspot:
         max_seconds: longest time of one count.
     """
 
-    token: Secret
     segment: str
+    token: Secret | None = None
+    oauth: OAuth | None = None
     object: ObjectName = "contacts"
     count_by: Literal["stage", "date", "create_date"] = "stage"
     stages: tuple[str, ...] = ()
@@ -144,7 +147,7 @@ class Hubspot:
     wire: ClassVar[Wire] = Wire()
 
     def __post_init__(self) -> None:
-        _check_token(self.token)
+        _ = self.credential
         self._check_dates()
         _refuse_personal("segment", [self.segment])
         _refuse_personal("filters", [entry.column for entry in self.filters])
@@ -152,7 +155,8 @@ class Hubspot:
         check_exclusions(self.exclusions)
         if not _VERSION.fullmatch(self.api_version):
             raise ValueError(
-                f"api_version: found {self.api_version!r}, allowed a dated version such as '2026-09', or 'v3'"
+                f"api_version: found {self.api_version!r}, allowed a dated version such as '2026-09' (they "
+                "come in March and September), or 'v3'"
             )
         if not 1 <= self.max_calls <= 10_000:  # noqa: PLR2004 - as the message says
             raise ValueError(f"max_calls: found {self.max_calls}, allowed 1 to 10000")
@@ -189,6 +193,21 @@ class Hubspot:
         packed(Query(self.object, dates, span, (), tuple(properties)))
 
     @property
+    def credential(self) -> Secret | OAuth:
+        """What opens the portal."""
+        if self.token is not None and self.oauth is not None:
+            raise ValueError("oauth: stands beside token; keep one of the two")
+        if self.oauth is not None:
+            return self.oauth
+        if self.token is None:
+            raise ValueError(
+                'a token is missing: write token = { env = "HUBSPOT_TOKEN" }, or [connector.oauth] where '
+                "an app is installed in many portals"
+            )
+        check_word("token", self.token.reveal())
+        return self.token
+
+    @property
     def all_stages(self) -> tuple[str, ...]:
         """The stages whose dates are read."""
         customer = () if self.customer_stage is None else (self.customer_stage,)
@@ -213,13 +232,13 @@ class Hubspot:
     def session(self) -> Session:
         """Return the one client of this connector."""
         if self.kept.session is None:
-            self.kept.session = Session(self.wire, self.token, self.api_version)
+            self.kept.session = Session(self.wire, self.credential, self.api_version)
         return self.kept.session
 
-    def errand(self, now: datetime, zone: str) -> Errand:
+    def errand(self, now: datetime, zone: str, *, present: bool = True) -> Errand:
         """Return the limits of one capability, whose time begins now."""
         ends = self.wire.clock() + self.max_seconds
-        return Errand(now, zone, ends, self.max_calls, self.max_seconds)
+        return Errand(now, zone, ends, self.max_calls, self.max_seconds, present)
 
     def count_leads(
         self, *, period: Period, segments: Sequence[Segment], now: datetime
@@ -264,14 +283,18 @@ class Hubspot:
 
         return check(self, period, segments, now)
 
+    def cost(
+        self,
+        *,
+        counted: Sequence[Period],
+        deals: Period | None,
+        segments: Sequence[Segment],
+        now: datetime,
+    ) -> tuple[int, int]:
+        """See `digest.connectors.Costs`."""
+        from digest.connectors.hubspot.checks import cost
 
-def _check_token(token: Secret) -> None:
-    text = token.reveal()
-    if not text or not text.isascii() or not text.isprintable() or " " in text:
-        raise ValueError(
-            "token: is empty or holds characters that no token has (a space, a line break); copy the "
-            "service key again, without quotes"
-        )
+        return cost(self, counted, deals, segments, now)
 
 
 def _refuse_personal(key: str, names: Sequence[str]) -> None:

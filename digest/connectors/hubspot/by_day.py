@@ -23,7 +23,15 @@ from digest.connectors.hubspot.searching import (
 )
 from digest.connectors.hubspot.transport import Errand, Session
 from digest.errors import ConnectorError, Reason
-from digest.model import LeadCounts, Origin, Period, Segment, SegmentMap, lead_counts
+from digest.model import (
+    LeadCounts,
+    Origin,
+    Period,
+    Segment,
+    SegmentMap,
+    lead_counts,
+    normalise,
+)
 
 if TYPE_CHECKING:
     from digest.connectors.hubspot import Hubspot
@@ -60,6 +68,9 @@ class Counting:
             return None
         segment_map = SegmentMap(segments)
         options = [value for _, value in schema.segment.options]
+        spelt = {normalise(value) for value in options}
+        if any(normalise(value) not in spelt for segment in segments for value in segment.matches):
+            return None  # records keep a value that was taken out of the options; a search for it may not
         by_segment = {
             segment.name: tuple(v for v in options if segment_map.segment_of(v) == segment.name)
             for segment in segments
@@ -92,7 +103,7 @@ class Counting:
         Raises:
             ConnectorError: overflow, or unreconciled when two counts contradicted themselves.
         """
-        errand.plan(0, self.calls)
+        errand.plan(promised, self.calls)
         cells, unknown = twice(lambda: self._count(session, errand, promised), errand)
         names = {segment.name: segment.matches[0] for segment in segments}
         counts = lead_counts(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import date, datetime
 from typing import TYPE_CHECKING
 
 from digest.connectors.hubspot.by_day import Counting
@@ -13,18 +14,22 @@ from digest.connectors.hubspot.dealing import deal_catalogue, deal_query
 from digest.connectors.hubspot.failures import NAME
 from digest.connectors.hubspot.schema import Schema, lead_schema
 from digest.connectors.hubspot.searching import (
+    Query,
     UntrustworthyError,
+    packed,
     pages_of,
     total_of,
 )
 from digest.connectors.hubspot.transport import SEARCHES_PER_SECOND, WARN_SKEW, Errand
 from digest.errors import ConfigError, ConnectorError, DigestError, Reason
-from digest.model import Finding, Period, Segment, SegmentMap, normalise
+from digest.model import Finding, Period, Segment, SegmentMap, add_months, normalise
 
 if TYPE_CHECKING:
     from digest.connectors.hubspot import Deals, Hubspot
 
 _MANY = 10
+_V3_ENDS = date(2027, 9, 1)
+_SUPPORTED_MONTHS, _WARN_MONTHS = 18, 6
 
 
 def check(
@@ -33,6 +38,78 @@ def check(
     """Read definitions and account, count once, and say what a run costs."""
     errand = settings.errand(now, period.timezone)
     return tuple(_Check(settings, period, segments, errand).findings())
+
+
+def cost(
+    settings: Hubspot,
+    counted: Sequence[Period],
+    deals: Period | None,
+    segments: Sequence[Segment],
+    now: datetime,
+) -> tuple[int, int]:
+    """Return the calls of a run that counts these periods, and those more that measure deals of a window.
+
+    Raises:
+        ConfigError, ConnectorError: the run would not work; overflow where a limit of the settings is
+            too low for it.
+    """
+    zone = next((period.timezone for period in (*counted, deals) if period is not None), "UTC")
+    errand = settings.errand(now, zone)
+    session = settings.session()
+    schema = lead_schema(settings, session, errand, settings.optional_properties)
+    calls = settings.kept.definitions_of(settings.object, now).calls + (settings.oauth is not None)
+    for period in counted:
+        calls += searches_for(settings, schema, period, segments, errand)[0]
+    if deals is None or settings.deals is None:
+        return calls, 0
+    known = deal_catalogue(settings, settings.deals, errand)
+    dates = tuple(dict.fromkeys(date for date in (*schema.dates, schema.customer) if date))
+    parts = (
+        *packed(deal_query(settings.deals, deals, known)),
+        *lead_queries(settings, schema, deals, dates),
+    )
+    totals = [_total(settings, part, errand) for part in parts]
+    searches = sum(map(pages_of, totals))
+    _within(searches, sum(totals), errand)
+    definitions = settings.kept.definitions_of("deals", now).calls
+    return calls, searches + definitions + 1  # for the currency of the account
+
+
+def searches_for(
+    settings: Hubspot, schema: Schema, period: Period, segments: Sequence[Segment], errand: Errand
+) -> tuple[int, int]:
+    """Return the searches that count a period, and the records that they find.
+
+    Raises:
+        ConnectorError: overflow, when the settings allow fewer searches or less time.
+    """
+    parts = lead_queries(settings, schema, window_of(settings, period), schema.dates)
+    totals = [_total(settings, part, errand) for part in parts]
+    searches = sum(map(pages_of, totals))
+    counting = Counting.of(settings, schema, period, segments)
+    if counting is not None and counting.is_cheaper(totals[0]):
+        searches = 1 + counting.calls
+    _within(searches, sum(totals), errand)
+    return searches, sum(totals)
+
+
+def _total(settings: Hubspot, query: Query, errand: Errand) -> int:
+    key = json.dumps([query.kind, query.body(limit=1)])
+    totals = settings.kept.totals_of(errand.now)
+    if key not in totals:
+        totals[key] = total_of(settings.session(), query, errand)
+    return totals[key]
+
+
+def _within(searches: int, records: int, errand: Errand) -> None:
+    replace(errand, pages=0).plan(records, searches)
+    if (seconds := searches / SEARCHES_PER_SECOND) > errand.max_seconds:
+        raise ConnectorError(
+            NAME,
+            Reason.OVERFLOW,
+            f"{searches:,} searches need about {seconds:.0f} s, max_seconds allows {errand.max_seconds}",
+            remedy="raise max_seconds, or narrow the records with `filters`",
+        )
 
 
 @dataclass(frozen=True)
@@ -54,15 +131,15 @@ class _Check:
         except (ConfigError, ConnectorError) as error:
             yield from _errors("HubSpot", error)
             return
-        reads = self.errand.calls
         yield Finding(
             "ok", "HubSpot", f"the token is accepted, API version {self.settings.api_version}"
         )
         yield from self._version()
+        yield from self._scopes()
         yield from self._properties(schema)
         yield from self._values(schema, segment_map)
         yield from self._attempt("account", self._account)
-        yield from self._attempt("leads", lambda: self._cost(schema, reads))
+        yield from self._attempt("leads", lambda: self._cost(schema))
         yield from self._follow_up(schema)
         deals = self.settings.deals
         if deals is not None:
@@ -78,9 +155,33 @@ class _Check:
             yield Finding("error", subject, f"{NAME}: {error}")
 
     def _version(self) -> Iterator[Finding]:
-        if self.settings.api_version == "v3":
-            text = "v3 ends in September 2027; remove api_version to use the current one"
+        version = self.settings.api_version
+        ends = _end_of(version)
+        today = self.errand.now.date()
+        if version == "v3" or ends <= add_months(today, _WARN_MONTHS):
+            verb = "ended" if ends <= today else "ends"
+            text = (
+                f"{version} {verb} in {ends:%B %Y}: HubSpot supports it no longer then; remove api_version "
+                "to use the newest that this release knows, or install a newer release"
+            )
             yield Finding("warning", "API version", text)
+
+    def _scopes(self) -> Iterator[Finding]:
+        scopes = self.settings.session().scopes
+        if scopes is None:
+            text = "HubSpot does not tell the scopes of a key: see for yourself that it has read scopes only"
+            yield Finding("ok", "scopes", text)
+        elif not scopes:
+            text = "HubSpot did not tell the app's scopes: see for yourself that it only reads"
+            yield Finding("ok", "scopes", text)
+        elif more := [scope[:80] for scope in scopes if not _only_reads(scope)]:
+            text = (
+                f"the app may do more than read: {', '.join(more)}; the digest needs no such scope, take "
+                "it from the app"
+            )
+            yield Finding("warning", "scopes", text)
+        else:
+            yield Finding("ok", "scopes", f"the app can only read: {', '.join(scopes)}")
 
     def _properties(self, schema: Schema) -> Iterator[Finding]:
         for stage in schema.stages:
@@ -97,6 +198,12 @@ class _Check:
     def _values(self, schema: Schema, segments: SegmentMap) -> Iterator[Finding]:
         subject = f"property {schema.segment.name!r}"
         options = [value for _, value in schema.segment.options]
+        if schema.segment.type == "string":
+            text = (
+                "is free text, so its values cannot be compared with the segments beforehand; those of no "
+                "segment are listed with the count"
+            )
+            yield Finding("warning", subject, text)
         if schema.segment.type != "enumeration":
             return
         loose = [value for value in options if segments.segment_of(value) is None]
@@ -136,24 +243,15 @@ class _Check:
             )
             yield Finding("warning", "account", text)
 
-    def _cost(self, schema: Schema, reads: int) -> Iterator[Finding]:
-        window = window_of(self.settings, self.period)
-        parts = lead_queries(self.settings, schema, window, schema.dates)
-        totals = [total_of(self.settings.session(), part, self.errand) for part in parts]
-        searches = sum(pages_of(total) for total in totals)
-        counting = Counting.of(self.settings, schema, self.period, self.segments)
-        if counting is not None and counting.is_cheaper(totals[0]):
-            searches = 1 + counting.calls
-        text = (
-            f"{searches + reads} calls ({searches} search, {reads} for definitions) read about "
-            f"{sum(totals):,} records in about {searches / SEARCHES_PER_SECOND:.1f} s"
+    def _cost(self, schema: Schema) -> Iterator[Finding]:
+        searches, records = searches_for(
+            self.settings, schema, self.period, self.segments, self.errand
         )
-        yield Finding("ok", "cost of a run", text)
-        if searches > self.settings.max_calls:
-            text = (
-                f"{searches} searches are more than max_calls = {self.settings.max_calls}; raise it"
-            )
-            yield Finding("error", "cost of a run", text)
+        text = (
+            f"{searches} {_plural(searches, 'search', 'searches')} of {records:,} records, about "
+            f"{searches / SEARCHES_PER_SECOND:.1f} s"
+        )
+        yield Finding("ok", "cost of the count", text)
 
     def _follow_up(self, schema: Schema) -> Iterator[Finding]:
         named = self.settings.follow_up_properties
@@ -169,7 +267,7 @@ class _Check:
     def _deals(self, deals: Deals) -> Iterator[Finding]:
         known = deal_catalogue(self.settings, deals, self.errand)
         query = deal_query(deals, self.period, known)
-        total = total_of(self.settings.session(), query, self.errand)
+        total = _total(self.settings, query, self.errand)
         yield Finding("ok", "deals", f"{total:,} deals closed in the period")
         if deals.segment is None:
             text = "deals have no segment property; they are measured for the total only"
@@ -183,8 +281,24 @@ class _Check:
             minutes = abs(session.skew).total_seconds() / 60
             text = f"this machine's clock differs from HubSpot's by {minutes:.0f} minutes; set it (NTP)"
             yield Finding("warning", "clock", text)
-        text = f"this check made {self.errand.calls} calls"
+        text = f"to know this took {self.errand.calls} calls"
         yield Finding("ok", "HubSpot", text)
+
+
+def _end_of(version: str) -> date:
+    """Return the first day without support: a dated version has 18 months, counted from its name."""
+    if version == "v3":
+        return _V3_ENDS
+    return add_months(date.fromisoformat(f"{version}-01"), _SUPPORTED_MONTHS)
+
+
+def _plural(count: int, one: str, many: str) -> str:
+    return one if count == 1 else many
+
+
+def _only_reads(scope: str) -> bool:
+    """Tell whether a scope can change nothing; "oauth" is what every app has."""
+    return scope == "oauth" or scope.endswith(".read")
 
 
 def _errors(subject: str, error: DigestError) -> Iterator[Finding]:

@@ -86,7 +86,8 @@ def deal_catalogue(settings: Hubspot, deals: Deals, errand: Errand) -> Mapping[s
     Raises:
         ConfigError: one is missing; deals are then not measurable.
     """
-    catalogue = Catalogue(settings.session(), "deals", errand)
+    definitions = settings.kept.definitions_of("deals", errand.now)
+    catalogue = Catalogue(settings.session(), errand, definitions)
     own = [] if deals.segment is None else [deals.segment]
     needed = [*NEEDED, *own, *(entry.column for entry in deals.filters)]
     catalogue.read([*needed, *OPTIONAL])

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum
+from zoneinfo import ZoneInfo
 
 from digest.errors import ConfigError, ConnectorError, DigestError, Reason
 
@@ -16,6 +17,10 @@ TRY_AGAIN = "the next run tries again"
 _NEW_KEY = (
     "create a service key in HubSpot under Development > Keys > Service keys (or use an existing "
     "private-app token) and store it where `token` of the settings points"
+)
+_NEW_GRANT = (
+    "install the app in this portal again and store its new refresh token where `oauth.refresh_token` "
+    "of the settings points; client_id and client_secret are those of the app"
 )
 
 
@@ -64,13 +69,15 @@ class Asking:
 
     Attributes:
         what: "the search of contacts". version: of the API. now: instant of asking. zone: the digest's.
+        hidden: texts that HubSpot may repeat and no message shows. oauth: an app asks, no key.
     """
 
     what: str
     version: str
     now: datetime
     zone: str
-    token: str
+    hidden: tuple[str, ...] = field(repr=False)
+    oauth: bool = False
 
 
 def passing(asking: Asking, what: str) -> Failure:
@@ -89,11 +96,11 @@ def of_status(  # noqa: PLR0911 - one row of the table of failures each
         case 429:
             return _too_many(asking, said, seconds)
         case 401 | 530:
-            return _final(_auth(f"the token was refused ({status})", _NEW_KEY))
+            return _final(_refused(asking, status))
         case 403:
-            return _final(_forbidden(said))
+            return _final(_forbidden(asking, said))
         case 400:
-            text = _said(said, asking.token) or "no reason given"
+            text = _said(said, asking.hidden) or "no reason given"
             return _final(
                 ConfigError(
                     f"{NAME}: HubSpot refused {asking.what}: {text}; compare the properties and values of "
@@ -117,6 +124,14 @@ def of_status(  # noqa: PLR0911 - one row of the table of failures each
             return _transient(Kind.FINAL, f"{asking.what} failed: HubSpot answered {status}")
 
 
+def of_renewal(asking: Asking, status: int, headers: Mapping[str, str], body: str) -> Failure:
+    """Classify an answer to the refresh of an access token: a refusal of the app is no wrong search."""
+    if status not in (400, 401, 403):
+        return of_status(asking, status, headers, body)
+    text = _said(_json(body), asking.hidden) or "no reason given"
+    return _final(_auth(f"HubSpot does not renew the app's access ({status}: {text})", _NEW_GRANT))
+
+
 def _final(error: DigestError) -> Failure:
     return Failure(Kind.FINAL, error)
 
@@ -133,7 +148,8 @@ def _auth(what: str, remedy: str) -> ConnectorError:
 def _too_many(asking: Asking, said: Mapping[str, object], seconds: float | None) -> Failure:
     words = f"{said.get('policyName', '')} {said.get('message', '')}".casefold()
     if "daily" in words:
-        midnight = (asking.now + timedelta(days=1)).date()
+        today = asking.now.astimezone(ZoneInfo(asking.zone)).date()
+        midnight = today + timedelta(days=1)
         return _final(
             ConnectorError(
                 NAME,
@@ -155,16 +171,30 @@ def _moving(asking: Asking, seconds: float | None) -> Failure:
     return _transient(Kind.MOVING, f"HubSpot is moving this portal{until} (477)", seconds)
 
 
-def _forbidden(said: Mapping[str, object]) -> ConnectorError:
+def _refused(asking: Asking, status: int) -> ConnectorError:
+    if asking.oauth:
+        return _auth(f"the app's access was refused ({status})", _NEW_GRANT)
+    if status == 530:  # noqa: PLR2004 - HubSpot's own status
+        return _auth(
+            "the token was refused as malformed: it was copied wrongly or in part (530)", _NEW_KEY
+        )
+    return _auth(f"the token was refused, or it has expired ({status})", _NEW_KEY)
+
+
+def _forbidden(asking: Asking, said: Mapping[str, object]) -> ConnectorError:
     scopes = missing_scopes(said)
+    holder = "app" if asking.oauth else "token"
     if scopes:
         return _auth(
-            f"the token lacks the scope {', '.join(scopes)}",
-            "add it to the service key (read scopes only)",
+            f"the {holder} lacks the scope {', '.join(scopes)}",
+            "add it to the app and install it in the portal again (read scopes only)"
+            if asking.oauth
+            else "add it to the service key (read scopes only)",
         )
     return _auth(
-        "the token may not read this (403)",
-        "give the key read scopes; a private-app token ends with the rights of the person who made it",
+        f"the {holder} may not read this (403)",
+        "give it read scopes; an app or a private-app token ends with the rights of the person who "
+        "installed or made it",
     )
 
 
@@ -187,10 +217,12 @@ def _json(body: str) -> Mapping[str, object]:
     return said if isinstance(said, dict) else {}
 
 
-def _said(said: Mapping[str, object], token: str) -> str:
+def _said(said: Mapping[str, object], hidden: Sequence[str]) -> str:
+    """Return HubSpot's own words on one line, without what was asked for in confidence."""
     text = " ".join(str(said.get("message") or "").split())
-    text = "".join(letter if letter.isprintable() else " " for letter in text)[:300]
-    return text.replace(token, "***") if token else text
+    for word in filter(None, hidden):
+        text = text.replace(word, "***")
+    return "".join(letter if letter.isprintable() else " " for letter in text)[:300]
 
 
 def _seconds(headers: Mapping[str, str]) -> float | None:

@@ -34,7 +34,8 @@ def follow_up(
     segment_map = SegmentMap(segments)
     reading = settings.kept.reading
     if reading is None or not reading.covers(period, now):
-        errand = settings.errand(now, period.timezone)
+        # The edition of an earlier day asks as of that day.
+        errand = settings.errand(now, period.timezone, present=False)
         schema = lead_schema(settings, settings.session(), errand, named.properties)
         reading = read_leads(settings, schema, period, errand)
     if reading is None:
@@ -52,8 +53,10 @@ def _refuse_missing(
 ) -> None:
     if all(name in reading.schema.known for name in named.properties):
         return
-    catalogue = Catalogue(settings.session(), settings.object, settings.errand(now, zone))
-    catalogue.known |= reading.schema.known
+    definitions = settings.kept.definitions_of(settings.object, now)
+    catalogue = Catalogue(
+        settings.session(), settings.errand(now, zone, present=False), definitions
+    )
     missing = catalogue.missing(named.properties)
     raise ConfigError(*(f"{NAME}: follow-up is not available: {mistake}" for mistake in missing))
 

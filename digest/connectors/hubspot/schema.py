@@ -14,6 +14,7 @@ from digest.model import normalise
 
 if TYPE_CHECKING:
     from digest.connectors.hubspot import Hubspot
+    from digest.connectors.hubspot.kept import Definitions
 
 STAGE = "lifecyclestage"
 MOST_NAMES = 100  # of one batch read
@@ -58,18 +59,21 @@ class Schema:
 
 
 def lead_schema(
-    settings: Hubspot, session: Session, errand: Errand, optional: Iterable[str] = ()
+    settings: Hubspot, session: Session, errand: Errand, optional: Sequence[str] = ()
 ) -> Schema:
     """Read the definitions of everything that the count needs.
 
     Raises:
         ConfigError: a property or stage that does not exist, with the nearest names, or of a wrong type.
     """
-    catalogue = Catalogue(session, settings.object, errand)
+    catalogue = Catalogue(
+        session, errand, settings.kept.definitions_of(settings.object, errand.now)
+    )
     needed = settings.lead_properties
     dates = settings.date_properties
     stages = settings.all_stages
-    catalogue.read([*needed, *dates, *_stage_names(stages), *optional])
+    own = (*needed, *dates, *optional)
+    catalogue.read([*own, *_stage_names(stages)])
     mistakes = catalogue.missing(needed)
     found_stages, problems = _stages(catalogue, stages)
     mistakes += problems
@@ -94,7 +98,7 @@ def lead_schema(
     customer = next((s.dated for s in found_stages if s.written == settings.customer_stage), None)
     return Schema(
         kind=settings.object,
-        known=catalogue.known,
+        known={name: catalogue.known[name] for name in own if name in catalogue.known},
         segment=segment,
         dates=tuple(dict.fromkeys([*(stage.dated for stage in counting), *found])),
         stages=tuple(found_stages),
@@ -105,38 +109,40 @@ def lead_schema(
 class Catalogue:
     """The definitions of one object that were asked for."""
 
-    def __init__(self, session: Session, kind: str, errand: Errand) -> None:
+    def __init__(self, session: Session, errand: Errand, definitions: Definitions) -> None:
         self._session = session
-        self._kind = kind
         self._errand = errand
-        self._all: tuple[str, ...] | None = None
-        self.known: dict[str, Property] = {}
+        self._read = definitions
+        self.known = definitions.known
 
     def read(self, names: Sequence[str]) -> None:
-        """Ask for names that are not known yet."""
-        rest = [name for name in dict.fromkeys(names) if name not in self.known]
+        """Ask for names that this run has not asked for yet."""
+        rest = [name for name in dict.fromkeys(names) if name not in self._read.asked]
         for start in range(0, len(rest), MOST_NAMES):
-            answer = self._session.definitions(
-                self._kind, rest[start : start + MOST_NAMES], self._errand
-            )
+            part = rest[start : start + MOST_NAMES]
+            answer = self._session.definitions(self._read.kind, part, self._errand)
             self.known |= _properties(answer)
+            self._read.asked |= set(part)
+            self._read.calls += 1
 
     def missing(self, names: Iterable[str]) -> list[str]:
         """Return a sentence for each name that the portal does not have."""
         absent = [name for name in dict.fromkeys(names) if name not in self.known]
         return [
-            f"{self._kind} have no property {name!r} (internal names count, not labels){self._nearest(name)}"
+            f"{self._read.kind} have no property {name!r} (internal names count, not labels)"
+            f"{self.nearest(name)}"
             for name in absent
         ]
 
-    def _nearest(self, name: str) -> str:
-        if self._all is None:
+    def nearest(self, name: str) -> str:
+        """Return a hint at the property of the portal whose name is nearest."""
+        if self._read.all is None:
             try:
-                found = _properties(self._session.all_definitions(self._kind, self._errand))
+                found = _properties(self._session.all_definitions(self._read.kind, self._errand))
             except DigestError:
                 found = {}
-            self._all = tuple(found)
-        return nearest(name, self._all)
+            self._read.all = tuple(found)
+        return nearest(name, self._read.all)
 
 
 def _properties(answer: Mapping[str, Any]) -> dict[str, Property]:
@@ -150,7 +156,8 @@ def _properties(answer: Mapping[str, Any]) -> dict[str, Property]:
         )
     found = {}
     for entry in results:
-        options = entry.get("options") or []
+        given = entry.get("options")
+        options = [o for o in given if isinstance(o, dict)] if isinstance(given, list) else []
         name = str(entry.get("name"))
         found[name] = Property(
             name,
@@ -214,6 +221,7 @@ def _stages(catalogue: Catalogue, written: Sequence[str]) -> tuple[list[Stage], 
             mistakes.append(
                 f"stages: {catalogue.known[STAGE].label} {label!r} ({stage}) has no date of entry: "
                 f"{entry_names(stage)[0]!r} does not exist or may not be read"
+                f"{catalogue.nearest(entry_names(stage)[0])}"
             )
     return stages, mistakes
 

@@ -23,12 +23,14 @@ from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
 
+from digest.connectors.hubspot.credentials import Access, OAuth
 from digest.connectors.hubspot.failures import (
     NAME,
     TRY_AGAIN,
     Asking,
     Failure,
     Kind,
+    of_renewal,
     of_status,
     passing,
 )
@@ -71,7 +73,8 @@ class Wire:
     """How HubSpot is reached; a test brings its own host, clock and sleep.
 
     Attributes:
-        paces: per token, so that all digests of a process share the portal's limit.
+        paces: per credential, so that all digests of a process share the portal's limit.
+        accesses: per refresh token, so that they share the access token, too.
     """
 
     host: str = "https://api.hubapi.com"
@@ -81,12 +84,20 @@ class Wire:
     connect_seconds: float = 5.0
     read_seconds: float = 30.0
     paces: dict[str, tuple[Pace, Pace]] = field(default_factory=dict, repr=False, compare=False)
+    accesses: dict[str, Access] = field(default_factory=dict, repr=False, compare=False)
 
-    def pace(self, token: str, *, search: bool) -> Pace:
-        """Return the pace of a token's searches, or of its other requests."""
-        key = hashlib.sha256(token.encode()).hexdigest()
+    def pace(self, credential: Secret, *, search: bool) -> Pace:
+        """Return the pace of a credential's searches, or of its other requests."""
         fresh = (Pace(SEARCHES_PER_SECOND), Pace(OTHERS_PER_SECOND))
-        return self.paces.setdefault(key, fresh)[0 if search else 1]
+        return self.paces.setdefault(_digest(credential), fresh)[0 if search else 1]
+
+    def access(self, refresh_token: Secret) -> Access:
+        """Return the access that a refresh token gave last."""
+        return self.accesses.setdefault(_digest(refresh_token), Access())
+
+
+def _digest(credential: Secret) -> str:
+    return hashlib.sha256(credential.reveal().encode()).hexdigest()
 
 
 @dataclass
@@ -94,6 +105,7 @@ class Errand:
     """One capability at work: its limits, and what it has used.
 
     Attributes:
+        present: `now` is this very moment, so that HubSpot's clock can be compared with it.
         ends: on the wire's clock. calls: requests made, repeats included. pages: searches answered.
     """
 
@@ -102,6 +114,7 @@ class Errand:
     ends: float
     max_calls: int
     max_seconds: int
+    present: bool = True
     calls: int = 0
     pages: int = 0
 
@@ -120,16 +133,35 @@ class Errand:
             )
 
 
-class Session:
-    """The client of one token: one connection pool for a connector's life."""
+@dataclass(frozen=True)
+class _Request:
+    """What is asked: `what` is its name in messages; a form is posted as such, and without a token."""
 
-    def __init__(self, wire: Wire, token: Secret, version: str) -> None:
+    method: str
+    path: str
+    what: str
+    body: Mapping[str, object] | None = None
+    form: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+
+
+class Session:
+    """The client of one credential: one connection pool for a connector's life."""
+
+    def __init__(self, wire: Wire, credential: Secret | OAuth, version: str) -> None:
         self._wire = wire
-        self._token = token
+        self._oauth = credential if isinstance(credential, OAuth) else None
+        self._lasting = credential.refresh_token if isinstance(credential, OAuth) else credential
         self._version = version
-        self._client, self._pool = _client(wire, token)
+        self._client, self._pool = _client(wire)
+        if self._oauth is None:
+            self._client.configuration.access_token = self._lasting.reveal()
         self.skew: timedelta | None = None
         self.daily_left: str | None = None
+
+    @property
+    def scopes(self) -> tuple[str, ...] | None:
+        """What the portal granted to an app; None for a key, whose scopes HubSpot does not tell."""
+        return None if self._oauth is None else self._wire.access(self._lasting).scopes
 
     def search(self, kind: str, body: Mapping[str, object], errand: Errand) -> Mapping[str, Any]:
         """Ask one search."""
@@ -172,25 +204,53 @@ class Session:
         *,
         what: str,
     ) -> Mapping[str, Any]:
-        asking = Asking(what, self._version, errand.now, errand.zone, self._token.reveal())
-        pace = self._wire.pace(asking.token, search=path.endswith("/search"))
+        request = _Request(method, path, what, body)
+        return self._answer(request, errand, before=lambda: self._renew(errand))
+
+    def _renew(self, errand: Errand) -> None:
+        """Have an access token that lasts: in time, for HubSpot's 401 is no call to renew it."""
+        if self._oauth is None:
+            return
+        access = self._wire.access(self._lasting)
+        with access.lock:
+            asked_at = self._wire.clock()
+            if asked_at >= access.renew_at:
+                path = f"/oauth/{self._version}/token"
+                request = _Request("POST", path, "the access token", form=self._oauth.form)
+                if not access.take(self._answer(request, errand), asked_at):
+                    raise ConnectorError(
+                        NAME,
+                        Reason.TRANSIENT,
+                        "HubSpot renewed the access without an access token",
+                        remedy=TRY_AGAIN,
+                    )
+            self._client.configuration.access_token = access.token
+
+    def _answer(
+        self, request: _Request, errand: Errand, before: Callable[[], None] = lambda: None
+    ) -> Mapping[str, Any]:
+        """Ask until there is an answer, as the table of failures says."""
+        pace = self._wire.pace(self._lasting, search=request.path.endswith("/search"))
         failed: Counter[Kind] = Counter()
         while True:
-            self._rest(pace.reserve(self._wire.clock()), errand, asking, None)
+            self._rest(pace.reserve(self._wire.clock()), errand, request, None)
+            before()
             errand.calls += 1
-            found = self._once(method, path, body, errand, asking)
+            found = self._once(request, errand)
             if not isinstance(found, Failure):
                 return found
             failed[found.kind] += 1
-            _log.info("%s: attempt %d: %s", what, failed.total(), found.kind.name)
+            _log.info("%s: attempt %d: %s", request.what, failed.total(), found.kind.name)
             if found.kind is Kind.SECONDLY:
                 pace.slow_down(self._wire.clock())
             wait = found.wait(failed[found.kind])
             if wait is None:
                 raise found.error
-            self._rest(wait * (1 + self._wire.jitter() / 4), errand, asking, found)
+            self._rest(wait * (1 + self._wire.jitter() / 4), errand, request, found)
 
-    def _rest(self, wait: float, errand: Errand, asking: Asking, failure: Failure | None) -> None:
+    def _rest(
+        self, wait: float, errand: Errand, request: _Request, failure: Failure | None
+    ) -> None:
         """Wait, but never across the deadline."""
         if self._wire.clock() + wait < errand.ends:
             if wait > 0:
@@ -201,29 +261,31 @@ class Session:
         raise ConnectorError(
             NAME,
             Reason.TRANSIENT,
-            f"{asking.what} was not finished within {errand.max_seconds} s",
+            f"{request.what} was not finished within {errand.max_seconds} s",
             remedy=f"{TRY_AGAIN}; raise max_seconds if this happens often",
         )
 
-    def _once(
-        self,
-        method: str,
-        path: str,
-        body: Mapping[str, object] | None,
-        errand: Errand,
-        asking: Asking,
-    ) -> Mapping[str, Any] | Failure:
+    def _asking(self, request: _Request, errand: Errand) -> Asking:
+        access = str(self._client.configuration.access_token or "")
+        hidden = (access, *(value for name, value in request.form if name != "grant_type"))
+        oauth = self._oauth is not None
+        return Asking(request.what, self._version, errand.now, errand.zone, hidden, oauth=oauth)
+
+    def _once(self, request: _Request, errand: Errand) -> Mapping[str, Any] | Failure:
         from hubspot.crm.objects.exceptions import ApiException
         from urllib3.exceptions import HTTPError
 
+        asking = self._asking(request, errand)
         self._pool.seconds = min(errand.ends - self._wire.clock(), 2 * self._wire.read_seconds)
+        kind = "application/x-www-form-urlencoded" if request.form else "application/json"
         try:
             answer = self._client.call_api(
-                path,
-                method,
-                header_params={"Accept": "application/json", "Content-Type": "application/json"},
-                body=body,
-                auth_settings=["oauth2"],
+                request.path,
+                request.method,
+                header_params={"Accept": "application/json", "Content-Type": kind},
+                body=request.body,
+                post_params=[*request.form],
+                auth_settings=[] if request.form else ["oauth2"],
                 _preload_content=False,
                 _return_http_data_only=True,
                 _request_timeout=(self._wire.connect_seconds, self._wire.read_seconds),
@@ -232,7 +294,8 @@ class Session:
             if not error.status:  # the client's word for a TLS failure
                 return passing(asking, "the TLS connection could not be made")
             self._note(error.headers or {}, errand)
-            return of_status(asking, error.status, error.headers or {}, error.body or "")
+            failure = of_renewal if request.form else of_status
+            return failure(asking, error.status, error.headers or {}, error.body or "")
         except (HTTPError, OSError) as error:
             return passing(asking, _words(error))
         self._note(answer.headers, errand)
@@ -245,7 +308,7 @@ class Session:
     def _note(self, headers: Mapping[str, str], errand: Errand) -> None:
         """Keep what the headers say of the clock and of the day's quota."""
         self.daily_left = headers.get("X-HubSpot-RateLimit-Daily-Remaining") or self.daily_left
-        if self.skew is not None:
+        if self.skew is not None or not errand.present:
             return
         with suppress(TypeError, ValueError):
             self.skew = parsedate_to_datetime(headers.get("Date", "")) - errand.now
@@ -363,7 +426,7 @@ def _watched_pools(sockets: list[socket.socket]) -> dict[str, Any]:
     return {"http": PlainPool, "https": EncryptedPool}
 
 
-def _client(wire: Wire, token: Secret) -> tuple[Any, _Pool]:
+def _client(wire: Wire) -> tuple[Any, _Pool]:
     try:
         from hubspot import HubSpot
         from urllib3.util.retry import Retry
@@ -376,7 +439,7 @@ def _client(wire: Wire, token: Secret) -> tuple[Any, _Pool]:
     loggers = [logging.getLogger(name) for name in ("urllib3", "hubspot.crm.objects")]
     levels = [logger.level for logger in loggers]
     try:
-        client = HubSpot(access_token=token.reveal(), host=wire.host, retry=retry)
+        client = HubSpot(host=wire.host, retry=retry)
         api_client = client.crm.objects.search_api.api_client
     finally:
         for logger, level in zip(loggers, levels, strict=True):

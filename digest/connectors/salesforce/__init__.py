@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from importlib.util import find_spec
 from typing import ClassVar, Literal
 
-from digest.conditions import Exclusion, Filter, check_exclusions
+from digest.conditions import Exclusion, Filter, check_exclusions, check_website
+from digest.connectors.salesforce.kept import Kept
 from digest.connectors.salesforce.soql import condition
 from digest.connectors.salesforce.wire import Wire
 from digest.errors import ConfigError, nearest
@@ -37,6 +38,7 @@ SOAP_ENDS = (
 )
 _HOST = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*")
 _LAST_SOAP = 64
+_CONTACTED = {"lead", "contact"}
 # What each way in needs, and the only arguments that its login is given.
 CREDENTIALS: dict[Login, tuple[str, ...]] = {
     "client credentials": ("consumer_key", "consumer_secret"),
@@ -44,6 +46,8 @@ CREDENTIALS: dict[Login, tuple[str, ...]] = {
     "session": ("access_token",),
     "soap": ("username", "password", "security_token"),
 }
+
+FOLLOW_UP_FIELDS = ("clock_start", "first_response", "attempts", "outcome", "source", "segment")
 
 
 @dataclass(frozen=True)
@@ -80,11 +84,15 @@ class FollowUpColumns:
 
     Attributes:
         clock_start: field with the time of qualification or assignment.
-        first_response: field with the first human outbound activity; None to take closed tasks.
+        first_response: field with the first human outbound activity; None to take `activities`.
         attempts: field with the number of outbound activities; 0 or 1 by first_response when None.
         outcome: field with the state of the lead; when None a converted lead is accepted, others are open.
         accepted, rejected, closed: values of `outcome`; any other value means open.
+        activities: what is a response without first_response: closed tasks and past events, or the first
+            call or mail that Sales Engagement keeps (ActivityMetric).
         automation_users: ids of users whose tasks are no human's.
+        source: field with where the lead came from. website: its values that mean the website, where a
+            sooner answer is promised.
         segment: None for that of the leads.
         filters: conditions beyond those of the leads.
     """
@@ -96,16 +104,25 @@ class FollowUpColumns:
     accepted: tuple[str, ...] = ()
     rejected: tuple[str, ...] = ()
     closed: tuple[str, ...] = ()
+    activities: Literal["tasks and events", "sales engagement"] = "tasks and events"
     automation_users: tuple[str, ...] = ()
+    source: str | None = None
+    website: tuple[str, ...] = ()
     segment: str | None = None
     filters: tuple[Filter, ...] = ()
 
     def __post_init__(self) -> None:
-        for key in ("clock_start", "first_response", "attempts", "outcome", "segment"):
+        for key in FOLLOW_UP_FIELDS:
             name = getattr(self, key)
             if name is not None:
                 _check_names(key, name)
+        check_website(self.source, self.website)
         _check_filters("filters", self.filters)
+
+    @property
+    def reads(self) -> Literal["tasks and events", "sales engagement"] | None:
+        """What is read beside the leads; None where they say themselves when they were answered."""
+        return self.activities if self.first_response is None else None
 
 
 @dataclass(frozen=True)
@@ -148,6 +165,7 @@ class Salesforce:
     max_calls: int = 20
     deals: Deals | None = None
     follow_up_columns: FollowUpColumns | None = None
+    kept: Kept = field(default_factory=Kept, init=False, repr=False, compare=False)
 
     # Not a setting: a test reaches a server on loopback by a subclass with its own.
     wire: ClassVar[Wire] = Wire()
@@ -170,12 +188,23 @@ class Salesforce:
                 f"segment: {self.segment!r} holds ids, not names; name a field of the related record, "
                 f"such as {self.segment.removesuffix('Id')}.Name"
             )
-        if self.deals and self.deals.customers == "converted leads" and self.object != "Lead":
+        if self.deals and self.deals.customers == "converted leads" and not self.counts_leads:
             raise ValueError(
                 f"deals: only the object Lead is converted, found {self.object!r}; set customers = "
                 "'won deals'"
             )
+        follow = self.follow_up_columns
+        if follow and follow.first_response is None and self.object.lower() not in _CONTACTED:
+            raise ValueError(
+                f"follow_up_columns: tasks and events belong to leads and contacts, not to {self.object!r}; "
+                "name a field with the first_response"
+            )
         self._check_login()
+
+    @property
+    def counts_leads(self) -> bool:
+        """Whether the object is Lead, which alone is converted."""
+        return self.object.lower() == "lead"
 
     def _check_login(self) -> None:
         missing = [name for name in CREDENTIALS[self.login] if getattr(self, name) is None]

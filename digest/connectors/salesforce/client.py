@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -9,7 +10,6 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
-from weakref import WeakKeyDictionary
 from xml.parsers.expat import ExpatError
 
 import requests
@@ -21,9 +21,11 @@ from simple_salesforce.login import SalesforceLogin
 from digest.connectors.salesforce import SOAP_ENDS
 from digest.connectors.salesforce.failures import (
     NAME,
+    NOT_FOUND,
     UNAUTHORISED,
     NotFoundError,
     Refusal,
+    no_such_org,
     one_line,
     refusal_of,
     transient,
@@ -95,7 +97,11 @@ class Client:
     def failure(self, refusal: Refusal) -> DigestError:
         """Return a refusal as the error that the reader sees."""
         return translated(
-            refusal, host=self.host, version=self._settings.api_version, usage=self.session.usage
+            refusal,
+            host=self.host,
+            version=self._settings.api_version,
+            usage=self.session.usage,
+            told_at=self.session.told_at,
         )
 
     def ask(self, queries: Sequence[str]) -> list[Answer]:
@@ -216,7 +222,7 @@ class Client:
             refusal = refusal_of(int(error.status), error.content)
         except requests.RequestException as error:
             # Its words hold addresses with the query in them; the kind says enough.
-            raise _PassingError(type(error).__name__) from None
+            raise _PassingError(_kind(error)) from None
         except NO_ANSWER:
             raise _PassingError("the answer is not what Salesforce sends") from None
         if refusal.status == UNAUTHORISED:
@@ -231,6 +237,8 @@ class Client:
         settings = self._settings
         if settings.login == "session":
             token, instance = _text(settings.access_token), self.host
+            if token and not re.fullmatch(r"[!-~]+", token):
+                raise self._not_let_in("access_token holds characters that no token has")
         else:
             token, instance = self._token()
         if not token:
@@ -256,14 +264,21 @@ class Client:
                 code, said = str(error.code), one_line(str(error.message))
                 failed = code, said
             except requests.RequestException as error:
-                raise _PassingError(f"login: {type(error).__name__}") from None
+                raise _PassingError(f"login: {self._unreached(error)}") from None
             except (*NO_ANSWER, PyJWTError, ExpatError) as error:
                 raise self._unusable(error) from None
         status = self.session.status or 0
+        if status == NOT_FOUND:
+            raise no_such_org(self.host)
         passing = status >= 500 or status in {406, 420, 429}  # noqa: PLR2004 - any failing server
         if code.isdigit() or code == "None" or (passing and not code.startswith("INVALID_")):
             raise _PassingError(f"login: status {status}")
         raise self._not_let_in(": ".join(failed))
+
+    def _unreached(self, error: requests.RequestException) -> str:
+        """Return the kind of failure; a name that nobody knows is most often a wrong domain."""
+        unknown = "NameResolutionError" in repr(error) or "getaddrinfo" in repr(error)
+        return "no host of this name; check domain, and the network" if unknown else _kind(error)
 
     def _unusable(self, error: Exception) -> Exception:
         """Return why a login ended without an answer: a key that cannot sign, or no JSON."""
@@ -318,15 +333,15 @@ def login_arguments(settings: Salesforce, session: LimitedSession) -> dict[str, 
     }
 
 
-_clients: WeakKeyDictionary[Salesforce, Client] = WeakKeyDictionary()
-
-
 def client_of(settings: Salesforce) -> Client:
     """Return the client of a connector: its token and its fields serve every question of a process."""
-    client = _clients.get(settings)
-    if client is None:
-        client = _clients[settings] = Client(settings)
-    return client
+    if settings.kept.client is None:
+        settings.kept.client = Client(settings)
+    return settings.kept.client
+
+
+def _kind(error: Exception) -> str:
+    return type(error).__name__
 
 
 def _text(value: str | Secret | None) -> str:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from digest.connectors.salesforce import soql
+from digest.connectors.salesforce import FOLLOW_UP_FIELDS, soql
 from digest.connectors.salesforce.client import QUERIES, Answer, Client, client_of
 from digest.connectors.salesforce.failures import (
     NAME,
@@ -20,7 +21,7 @@ from digest.connectors.salesforce.failures import (
     transient,
     unreconciled,
 )
-from digest.connectors.salesforce.fields import STANDARD, Fields
+from digest.connectors.salesforce.fields import STANDARD, FieldInfo, Fields
 from digest.connectors.salesforce.slicing import Band, Window, bands, windows
 from digest.errors import ConfigError
 from digest.model import (
@@ -35,6 +36,8 @@ from digest.model import (
 
 if TYPE_CHECKING:
     from digest.connectors.salesforce import Salesforce
+
+_log = logging.getLogger(__name__)
 
 GROUPS = 2_000
 ESTIMATE = 1_500
@@ -63,13 +66,16 @@ def count_leads(
     if not period.days():
         origin = Origin(NAME, _source(settings), None, 0)
         return lead_counts(period, segments, (), as_of=now, total=0, origin=origin)
+    before = client_of(settings).calls
     try:
         return _Count(settings, period, segments).run(now)
     except _UnreconciledError:
         try:
-            return _Count(settings, period, segments).run(now)
+            counts = _Count(settings, period, segments).run(now)
         except _UnreconciledError as error:
             raise unreconciled(str(error)) from None
+    calls = client_of(settings).calls - before
+    return replace(counts, origin=replace(counts.origin, calls=calls))
 
 
 def planned_calls(settings: Salesforce, period: Period, segments: Sequence[Segment]) -> int:
@@ -137,6 +143,31 @@ def described(client: Client, settings: Salesforce) -> Fields:
     return fields
 
 
+def prove_paths(client: Client, settings: Salesforce) -> None:
+    """Look at the fields at the ends of paths, such as Account.BillingCountry.
+
+    Raises:
+        ConfigError: a related record has no such field, or the segment's cannot be grouped by.
+    """
+    mistakes: list[str] = []
+    for key, name in named_fields(settings):
+        fields: Fields | None = client.fields(settings.object)
+        *path, last = name.split(".")
+        for step in path:
+            owners = fields.related(step) if fields else ()
+            # A lookup to several objects, such as Owner, shows only what they have in common.
+            fields = client.fields(owners[0]) if len(owners) == 1 else None
+        if not path or fields is None:
+            continue
+        info = fields.get(last)
+        if info is None:
+            mistakes += fields.objections([(key, last)])
+        elif key == "segment" and not info.groupable:
+            mistakes.append(_ungroupable(name, info))
+    if mistakes:
+        raise ConfigError(*(f"salesforce: {text}" for text in dict.fromkeys(mistakes)))
+
+
 def named_fields(settings: Salesforce) -> Iterator[tuple[str, str]]:
     """Yield every field of the leads' object that the settings name, with its key."""
     yield from (("dates", name) for name in settings.dates)
@@ -149,7 +180,7 @@ def named_fields(settings: Salesforce) -> Iterator[tuple[str, str]]:
     )
     follow = settings.follow_up_columns
     if follow is not None:
-        for key in ("clock_start", "first_response", "attempts", "outcome", "segment"):
+        for key in FOLLOW_UP_FIELDS:
             name = getattr(follow, key)
             if name is not None:
                 yield f"follow_up_columns.{key}", name
@@ -164,21 +195,26 @@ def _unusable(fields: Fields, settings: Salesforce) -> Iterator[str]:
             f"'{segment.relationship}.Name'"
         )
     elif segment is not None and not segment.groupable:
-        kind = "a formula" if segment.formula else f"of type {segment.type}"
-        yield (
-            f"segment: {segment.name!r} is {kind}, and Salesforce cannot group by it; keep the value in a "
-            "picklist or text field"
-        )
+        yield _ungroupable(segment.name, segment)
     for key, name in named_fields(settings):
         info = fields.get(name)
         if info is not None and not info.filterable and key != "segment":
             yield f"{key}: Salesforce cannot filter by {info.name!r}"
 
 
+def _ungroupable(name: str, info: FieldInfo) -> str:
+    kind = "a formula" if info.formula else f"of type {info.type}"
+    return (
+        f"segment: {name!r} is {kind}, and Salesforce cannot group by it; keep the value in a picklist or "
+        "text field"
+    )
+
+
 def explain(client: Client, settings: Salesforce, refusal: Refusal) -> Exception:
     """Return a refused query as the error that the reader sees, with the nearest names when one is wrong."""
     if refusal.code in SETTINGS:
         described(client, settings)
+        prove_paths(client, settings)
     return client.failure(refusal)
 
 
@@ -191,6 +227,7 @@ class _Count:
         self.started = self.client.calls
         self.dates = lead_dates(self.client, settings)
         self.zone = period.timezone
+        self.slow: Refusal | None = None
         self.filters = [soql.condition(each) for each in settings.filters]
         self.kept = [soql.kept_by(rule) for rule in settings.exclusions]
         # A longer value stands in no field, and in no query.
@@ -258,16 +295,19 @@ class _Count:
         """How many questions stand beside those of the windows: exclusions, and a total."""
         return len(self.settings.exclusions) + (parts > 1)
 
-    def exclusions(self, whole: Window) -> list[str]:
-        rules = self.settings.exclusions
-        asked = []
-        for place, rule in enumerate(rules):
+    def excluded(self, place: int) -> Callable[[Window], str]:
+        """Return the question how many records an exclusion takes out of a window."""
+
+        def question(window: Window) -> str:
             parts = [
-                self.dates.within(whole), *self.filters, *self.kept[:place], soql.excluded_by(rule),
-            ]  # fmt: skip
-            where = soql.all_of(parts)
-            asked.append(f"SELECT COUNT() FROM {self.settings.object} WHERE {where}")  # noqa: S608 - checked names
-        return asked
+                self.dates.within(window),
+                *self.filters,
+                *self.kept[:place],
+                soql.excluded_by(self.settings.exclusions[place]),
+            ]
+            return f"SELECT COUNT() FROM {self.settings.object} WHERE {soql.all_of(parts)}"  # noqa: S608 - checked names
+
+        return question
 
     # -------------------------------------------------------------------------------- answers
 
@@ -279,7 +319,9 @@ class _Count:
         todo = deque(self.windows(days))
         several = len(todo) > 1
         first = self.queries(todo[0])[0]
-        loose = self.exclusions(whole) + ([self.total(whole)] if several else [])
+        questions = [self.excluded(place) for place in range(len(self.kept))]
+        questions += [self.total] if several else []
+        loose = [question(whole) for question in questions]
         answered: list[Answer] = []
         # They go along with the first window, where they often fit into the same call.
         while todo:
@@ -287,9 +329,10 @@ class _Count:
             try:
                 found, number, loose_answers = self._window(window, loose)
             except _TooLargeError as error:
+                self._give_up_on_slowness(window, error.refusal)
                 halves = window.halves(self.zone, whole_days=any(self.dates.plain))
                 if halves is None:
-                    found, number = self._smallest(window, error.refusal)
+                    found, number = self._smallest(window)
                     loose_answers = None
                 else:
                     todo.extendleft(reversed(halves))
@@ -299,20 +342,24 @@ class _Count:
             cells += found
             total += number
         answers = self._ask(loose) if loose else answered
-        excluded = [self._total(answer) for answer in answers[: len(self.kept)]]
-        if several and self._total(answers[-1]) != total:
+        numbers = [
+            self._number(question, whole, answer)
+            for question, answer in zip(questions, answers, strict=True)
+        ]
+        self._warn_of_quota()
+        if several and numbers[-1] != total:
             raise _UnreconciledError(
-                f"the parts add up to {total:,} leads, the whole to {self._total(answers[-1]):,}"
+                f"the parts add up to {total:,} leads, the whole to {numbers[-1]:,}"
             )
         counts = lead_counts(
             self.period,
             self.segments,
             cells,
-            as_of=now,
+            as_of=self.client.session.told_at or now,
             total=total,
-            origin=Origin(NAME, _source(self.settings), first, self.client.calls - self.started),
+            origin=Origin(NAME, self._read_from(), first, self.client.calls - self.started),
             excluded=tuple(
-                (rule.name, n) for rule, n in zip(self.settings.exclusions, excluded, strict=True)
+                (rule.name, n) for rule, n in zip(self.settings.exclusions, numbers, strict=False)
             ),
         )
         if not counts.reconciled:
@@ -321,6 +368,22 @@ class _Count:
                 f"the days add up to {found_leads:,} leads, the count to {total:,}"
             )
         return counts
+
+    def _read_from(self) -> str:
+        """Name the org and the fields, and in every edition that hardly any call is left."""
+        usage = self.client.session.usage
+        if usage is None or not self.client.session.almost_used:
+            return _source(self.settings)
+        return f"{_source(self.settings)}; {usage[0]:,} of {usage[1]:,} API calls used"
+
+    def _warn_of_quota(self) -> None:
+        usage = self.client.session.usage
+        if usage is not None and self.client.session.almost_used:
+            _log.warning(
+                "salesforce: %s of %s API calls of 24 hours are used; beyond that the digest is held",
+                f"{usage[0]:,}",
+                f"{usage[1]:,}",
+            )
 
     def _window(
         self, window: Window, loose: Sequence[str]
@@ -370,10 +433,30 @@ class _Count:
             raise _UnreconciledError(f"a lead is counted on {day}, outside the period")
         return day
 
-    def _smallest(self, window: Window, refusal: Refusal | None) -> tuple[list[Cell], int]:
-        """Count a window that cannot be cut: the configured values by name, the others as one number."""
-        if refusal is not None and refusal.code in TIMEOUT:
+    def _number(self, question: Callable[[Window], str], window: Window, answer: Answer) -> int:
+        """Return a count, in parts where the whole takes the server too long."""
+        try:
+            return self._total(answer)
+        except _TooLargeError as error:
+            self._give_up_on_slowness(window, error.refusal)
+        halves = window.halves(self.zone, whole_days=True)
+        if halves is None:
+            raise self._too_many()
+        answers = self._ask([question(half) for half in halves])
+        return sum(
+            self._number(question, half, part) for half, part in zip(halves, answers, strict=True)
+        )
+
+    def _give_up_on_slowness(self, window: Window, refusal: Refusal | None) -> None:
+        """Remember that the server is slow; raise where it is so for a single day."""
+        if refusal is None or refusal.code not in TIMEOUT:
+            return
+        self.slow = refusal
+        if len(window.days) == 1:
             raise transient(f"{self.client.host} takes too long even for one day: {refusal.said}")
+
+    def _smallest(self, window: Window) -> tuple[list[Cell], int]:
+        """Count a window that cannot be cut: the configured values by name, the others as one number."""
         seg = self.settings.segment
         named = soql.all_of([f"{seg} IN ({', '.join(soql.literal(v) for v in self.values)})"])
         asked = [self.by_segment(window, named)] if self.values else []
@@ -400,6 +483,11 @@ class _Count:
         return answers
 
     def _too_many(self) -> Exception:
+        if self.slow is not None:
+            calls = f"{self.settings.max_calls} calls"
+            return transient(
+                f"{self.client.host} is too slow to count in {calls}: {self.slow.said}"
+            )
         return overflow(
             f"the segment field {self.settings.segment!r} has too many different values to count in "
             f"{self.settings.max_calls} calls",

@@ -52,7 +52,9 @@ def deal_statistics(
         measure.questions["closed"],
         client.calls - started,
     )
-    return DealStatistics(window, segment_deals(closed, funnel, segments), now, origin)
+    return DealStatistics(
+        window, segment_deals(closed, funnel, segments), now, origin, measure.no_customers
+    )
 
 
 class _Measure:
@@ -66,6 +68,7 @@ class _Measure:
     ) -> None:
         self.client, self.settings, self.deals, self.segments = client, settings, deals, segments
         dates = lead_dates(client, settings)
+        self.no_customers: str | None = None
         closing = f"CloseDate >= {window.start} AND CloseDate < {window.end}"
         own = soql.all_of([closing, *(soql.condition(each) for each in deals.filters)])
         dated = soql.all_of(
@@ -106,6 +109,7 @@ class _Measure:
         ]
 
     def run(self) -> tuple[Mapping[tuple[str, str | None], ClosedDeals], Funnel]:
+        self.no_customers = None
         answers = dict(
             zip(self.questions, self.client.ask(list(self.questions.values())), strict=True)
         )
@@ -116,6 +120,8 @@ class _Measure:
         leads = self._by_segment(answers["leads"])
         if sum(leads.values()) != answers["leads total"].total:
             raise unreconciled(f"{_LEADS} by segment differ from their count")
+        if self.no_customers:
+            return closed, Funnel(leads, {}, {})
         if "customers" not in answers:
             return closed, Funnel(leads)
         return closed, Funnel(
@@ -125,10 +131,12 @@ class _Measure:
     def _usable(self, key: str, answer: Answer) -> None:
         if answer.refusal:
             if key in {"customers", "cohort"} and answer.refusal.code in SETTINGS:
-                raise ConfigError(
+                # Deal sizes are right without it.
+                self.no_customers = (
                     "salesforce: deals.customers: the org does not tell which lead became a customer "
                     f"({answer.refusal.code}: {answer.refusal.said}); set customers = 'won deals'"
                 )
+                return
             if key in {"leads", "leads total"}:
                 raise explain(self.client, self.settings, answer.refusal)
             raise explain_deals(self.client, self.deals, answer)

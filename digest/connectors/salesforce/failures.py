@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from digest.errors import ConfigError, ConnectorError, DigestError, Reason
 
@@ -101,9 +102,14 @@ def unreconciled(what: str) -> ConnectorError:
 
 
 def translated(
-    refusal: Refusal, *, host: str, version: str, usage: tuple[int, int] | None
+    refusal: Refusal,
+    *,
+    host: str,
+    version: str,
+    usage: tuple[int, int] | None,
+    told_at: datetime | None = None,
 ) -> DigestError:
-    """Return the refusal in the reader's words."""
+    """Return the refusal in the reader's words; `told_at` is when Salesforce gave it."""
     said = f"{refusal.code}: {refusal.said}"
     if refusal.code in QUOTA:
         used = f" ({usage[0]:,} of {usage[1]:,} calls used in 24 hours)" if usage else ""
@@ -111,7 +117,7 @@ def translated(
             NAME,
             Reason.QUOTA,
             f"{host} allows no further calls now{used}: {said}",
-            remedy="wait until the 24 hours pass, or find what uses the calls (Setup, System Overview)",
+            remedy=_until(refusal, told_at),
         )
     if refusal.code in VERSION or refusal.status == GONE:
         return ConfigError(
@@ -119,6 +125,25 @@ def translated(
             'api_version = "64.0"'
         )
     return _of_login(refusal, said, host) or _of_question(refusal, said, host, version)
+
+
+def _until(refusal: Refusal, told_at: datetime | None) -> str:
+    """Return what ends a limit: that of calls at once passes soon, that of the day within 24 hours."""
+    if "concurrent" in refusal.said.casefold():
+        return "too many long calls run at once; the next run tries again in a few minutes"
+    last = f", by {told_at + timedelta(days=1):%Y-%m-%d %H:%M} UTC at the latest" if told_at else ""
+    return (
+        f"calls are free again as those of the last 24 hours grow older{last}; Setup, System Overview "
+        "shows the use"
+    )
+
+
+def no_such_org(host: str) -> NotFoundError:
+    """Return that no org answers to the domain of the settings."""
+    return NotFoundError(
+        f"salesforce: domain: {host} has no login for apps; compare domain with the org's My Domain "
+        "(Setup, My Domain), such as 'acme.my'"
+    )
 
 
 def _of_login(refusal: Refusal, said: str, host: str) -> DigestError | None:

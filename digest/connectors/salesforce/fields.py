@@ -20,14 +20,20 @@ STANDARD = {
 
 @dataclass(frozen=True)
 class FieldInfo:
-    """A field: its name as the org spells it, its type, and what may be done with it."""
+    """A field: its name as the org spells it, its type, and what may be done with it.
+
+    Attributes:
+        relationship: name under which a lookup's record is reached. refers: objects it may be of.
+    """
 
     name: str
     type: str
     groupable: bool
     filterable: bool
+    aggregatable: bool
     formula: bool
     relationship: str | None
+    refers: tuple[str, ...]
     values: tuple[str, ...]
 
 
@@ -55,8 +61,10 @@ class Fields:
                 type=str(item.get("type")),
                 groupable=bool(item.get("groupable")),
                 filterable=bool(item.get("filterable", True)),
+                aggregatable=bool(item.get("aggregatable")),
                 formula=bool(item.get("calculated")),
                 relationship=item.get("relationshipName"),
+                refers=tuple(str(each) for each in item.get("referenceTo") or ()),
                 values=tuple(
                     str(each.get("value"))
                     for each in item.get("picklistValues") or ()
@@ -83,7 +91,22 @@ class Fields:
         if first.lower() in self.by_name:
             return None
         names = [field.name for field in self.by_name.values()]
-        return f"{key}: {self.owner} has no field {name!r}{nearest(name, names)}"
+        hint = nearest(name, names) or ";"
+        return (
+            f"{key}: {self.owner} has no field {name!r}{hint} (a field that the user of the login may not "
+            "read is missing too)"
+        )
+
+    def related(self, relationship: str) -> tuple[str, ...]:
+        """Return the objects that a relationship leads to."""
+        return next(
+            (
+                field.refers
+                for field in self.by_name.values()
+                if (field.relationship or "").lower() == relationship.lower()
+            ),
+            (),
+        )
 
     def objections(self, named: Iterable[tuple[str, str]]) -> list[str]:
         """Return why names cannot be used."""

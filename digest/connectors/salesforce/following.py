@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -17,17 +20,20 @@ from digest.connectors.salesforce.counting import (
     whole_number,
 )
 from digest.connectors.salesforce.dealing import along
-from digest.connectors.salesforce.failures import overflow, transient
+from digest.connectors.salesforce.failures import SETTINGS, overflow, transient
 from digest.connectors.salesforce.slicing import Window
 from digest.errors import ConfigError
 from digest.model import UNASSIGNED, FollowUpRow, Period, Segment, SegmentMap, normalise
-from digest.tally import outcomes
+from digest.tally import known_values, outcomes
 
 if TYPE_CHECKING:
     from digest.connectors.salesforce import FollowUpColumns, Salesforce
 
+_log = logging.getLogger(__name__)
+
 LEADS_A_WINDOW = 1_500
-FIRST = "CompletedDateTime"
+PEOPLE = 500
+FINISHED, CREATED = "CompletedDateTime", "CreatedDate"
 
 
 @dataclass(frozen=True)
@@ -79,7 +85,9 @@ class _Reader:
         self.meaning = outcomes(
             accepted=columns.accepted, rejected=columns.rejected, closed=columns.closed
         )
-        self.converts = settings.object == "Lead"
+        self.website = known_values(columns.website)
+        self.converts = settings.counts_leads
+        self.task_time = FINISHED
         self.started = client.calls
 
     def where(self, window: Window) -> str:
@@ -94,17 +102,34 @@ class _Reader:
         )
 
     def rows(self, window: Window, timezone: str) -> list[FollowUpRow]:
-        records = list(self.client.whole(self._question(window)))
+        records = list(self._read(self._question(window)))
         touched: dict[str, _Touched] = {}
-        if self.columns.first_response is None:
+        apart: dict[str, list[datetime]] = {}
+        if self.columns.reads == "sales engagement" and records:
+            touched = self._engagements(window)
+        elif self.columns.reads == "tasks and events":
             for part in self._parts(window, timezone, records):
                 touched.update(self._activities(part, timezone))
-        return [self._row(record, touched) for record in records]
+            apart = self._one_by_one(_shared(records) & touched.keys())
+        return [self._row(record, touched, apart) for record in records]
+
+    def _read(self, question: str) -> Iterator[Mapping[str, Any]]:
+        self._afford(1)
+        for record in self.client.whole(question):
+            self._afford(0)  # a page more than 2,000 records is a call as well
+            yield record
+
+    def _afford(self, calls: int) -> None:
+        if self.client.calls - self.started + calls > self.settings.max_calls:
+            raise overflow(
+                f"more follow-up than {self.settings.max_calls} calls can read",
+                "name a field with the first response, narrow the filters, or raise max_calls",
+            )
 
     def _question(self, window: Window) -> str:
         columns = self.columns
         named = [self.segment, columns.clock_start, columns.outcome, columns.first_response]
-        named += [columns.attempts, "IsConverted" if self.converts else None]
+        named += [columns.attempts, columns.source, "IsConverted" if self.converts else None]
         if columns.first_response is None:
             named += ["Id", "ConvertedContactId" if self.converts else None]
         chosen = dict.fromkeys(name for name in named if name)
@@ -126,15 +151,31 @@ class _Reader:
             elif number:
                 yield part
 
+    def _engagements(self, window: Window) -> dict[str, _Touched]:
+        """Return the first call or mail by lead, where Sales Engagement keeps them."""
+        leads = f"SELECT Id FROM {self.settings.object} WHERE {self.where(window)}"  # noqa: S608 - checked names
+        names = ("FirstCallDateTime", "FirstEmailDateTime")
+        question = (
+            f"SELECT BaseId, {', '.join(names)} FROM ActivityMetric WHERE BaseId IN ({leads})"  # noqa: S608 - checked names
+        )
+        found: dict[str, _Touched] = {}
+        for record in self._read(question):
+            moments = [_instant(along(record, name)) for name in names]
+            known = [moment for moment in moments if moment is not None and moment <= self.now]
+            if known:
+                found[str(along(record, "BaseId"))] = _Touched(min(known), len(known))
+        return found
+
     def _activities(self, window: Window, timezone: str) -> dict[str, _Touched]:
         """Return activities by the id of lead or contact; ids stay in this process."""
-        queries = list(self._activity_questions(window))
-        if self.client.calls - self.started + -(-len(queries) // QUERIES) > self.settings.max_calls:
-            raise overflow(
-                f"more follow-up than {self.settings.max_calls} calls can read",
-                "name a field with the first response, narrow the filters, or raise max_calls",
+        answers = self._asked(list(self._activity_questions(window)))
+        if self.task_time == FINISHED and any(_names_are_wrong(answer) for answer in answers):
+            # Not every org can take the least of the times at which tasks were completed.
+            self.task_time = CREATED
+            _log.warning(
+                "salesforce: %s cannot be asked for, so a task counts from its creation", FINISHED
             )
-        answers = self.client.ask(queries)
+            answers = self._asked(list(self._activity_questions(window)))
         if any(self._too_large(answer) for answer in answers):
             halves = window.halves(timezone, whole_days=False)
             if halves is None:
@@ -158,20 +199,42 @@ class _Reader:
                 )
         return found
 
+    def _asked(self, queries: Sequence[str]) -> list[Answer]:
+        self._afford(-(-len(queries) // QUERIES))
+        return self.client.ask(queries)
+
+    def _one_by_one(self, people: AbstractSet[str]) -> dict[str, list[datetime]]:
+        """Return the time of every activity of contacts that several leads became."""
+        found: dict[str, list[datetime]] = {who: [] for who in sorted(people)}
+        for start in range(0, len(found), PEOPLE):
+            some = ", ".join(soql.literal(who) for who in list(found)[start : start + PEOPLE])
+            for name, when, done in self._kinds():
+                question = f"SELECT WhoId, {when} FROM {name} WHERE WhoId IN ({some}) AND {done}"  # noqa: S608 - checked names
+                for record in self._read(question):
+                    moment = _instant(along(record, when))
+                    if moment is not None:
+                        found[str(along(record, "WhoId"))].append(moment)
+        return found
+
     @staticmethod
     def _too_large(answer: Answer) -> bool:
         if answer.refusal:
             return answer.refusal.too_large
         return not answer.whole or len(answer.rows) >= GROUPS
 
-    def _activity_questions(self, window: Window) -> Iterator[str]:
+    def _kinds(self) -> Iterator[tuple[str, str, str]]:
+        """Yield what counts as an activity: object, field with its time, condition that a person did it."""
         users = ", ".join(soql.literal(user) for user in self.columns.automation_users)
         human = f" AND CreatedById NOT IN ({users})" if users else ""
         now = soql.literal(self.now)
-        sources = (
-            ("Task", FIRST, f"IsClosed = true AND {FIRST} <= {now}"),
-            ("Event", "StartDateTime", f"StartDateTime <= {now}"),
+        yield (
+            "Task",
+            self.task_time,
+            f"IsClosed = true AND {self.task_time} <= {now}{human}",
         )
+        yield "Event", "StartDateTime", f"StartDateTime <= {now}{human}"
+
+    def _activity_questions(self, window: Window) -> Iterator[str]:
         leads = f"FROM {self.settings.object} WHERE {self.where(window)}"
         people = [f"SELECT Id {leads}"]
         if self.converts:
@@ -179,12 +242,17 @@ class _Reader:
                 f"SELECT Id {leads} AND IsConverted = false",
                 f"SELECT ConvertedContactId {leads} AND IsConverted = true",
             ]
-        for name, when, done in sources:
+        for name, when, done in self._kinds():
             for inner in people:
-                where = f"WHERE WhoId IN ({inner}) AND {done}{human} GROUP BY WhoId"
+                where = f"WHERE WhoId IN ({inner}) AND {done} GROUP BY WhoId"
                 yield f"SELECT WhoId, MIN({when}) a, COUNT(Id) n FROM {name} {where}"  # noqa: S608 - checked names
 
-    def _row(self, record: Mapping[str, Any], touched: Mapping[str, _Touched]) -> FollowUpRow:
+    def _row(
+        self,
+        record: Mapping[str, Any],
+        touched: Mapping[str, _Touched],
+        apart: Mapping[str, Sequence[datetime]],
+    ) -> FollowUpRow:
         start = self._start(record)
         converted = along(record, "IsConverted") is True
         columns = self.columns
@@ -192,8 +260,12 @@ class _Reader:
             response = _instant(along(record, columns.first_response))
             attempts = int(response is not None and response <= self.now)
         else:
-            who = along(record, "ConvertedContactId" if converted else "Id")
-            activity = touched.get(str(who), _Touched(None, 0))
+            who = str(along(record, self._touched_as(converted=converted)))
+            activity = touched.get(who, _Touched(None, 0))
+            if who in apart:
+                # Each of the leads that became one contact has the activities after its own start.
+                own = [moment for moment in apart[who] if moment >= start]
+                activity = _Touched(min(own, default=None), len(own))
             response, attempts = activity.first, activity.attempts
         if columns.attempts is not None:
             value = along(record, columns.attempts)
@@ -207,13 +279,34 @@ class _Reader:
             value = segment_text(along(record, columns.outcome))
             outcome = self.meaning.get(normalise(value or ""), "open")
         segment = self.segments.segment_of(segment_text(along(record, self.segment)))
-        return FollowUpRow(segment or UNASSIGNED, start, response, attempts, outcome)
+        source = segment_text(along(record, columns.source)) if columns.source else None
+        website = normalise(source or "") in self.website
+        return FollowUpRow(segment or UNASSIGNED, start, response, attempts, outcome, website)
+
+    def _touched_as(self, *, converted: bool) -> str:
+        """Return the field by whose id activities are found: those of a lead move to its contact."""
+        moved = converted and self.columns.activities == "tasks and events"
+        return "ConvertedContactId" if moved else "Id"
 
     def _start(self, record: Mapping[str, Any]) -> datetime:
         moment = _instant(along(record, self.columns.clock_start))
         if moment is None:
             raise transient(f"{self.client.host} sent a lead without the time that was asked for")
         return moment
+
+
+def _shared(records: Sequence[Mapping[str, Any]]) -> set[str]:
+    """Return the contacts that several of the leads became."""
+    contacts = Counter(
+        str(along(record, "ConvertedContactId"))
+        for record in records
+        if along(record, "IsConverted") is True
+    )
+    return {contact for contact, leads in contacts.items() if leads > 1}
+
+
+def _names_are_wrong(answer: Answer) -> bool:
+    return answer.refusal is not None and answer.refusal.code in SETTINGS
 
 
 def _joined(one: _Touched | None, other: _Touched) -> _Touched:

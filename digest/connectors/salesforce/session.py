@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
 import requests
@@ -12,6 +14,8 @@ import requests
 if TYPE_CHECKING:
     from digest.connectors.salesforce.wire import Wire
 
+# Beyond this share of the calls of 24 hours somebody has to look: at all of them the digest is held.
+ALMOST = 0.95
 _USAGE = re.compile(r"(?<![\w-])api-usage=(\d+)/(\d+)")
 
 
@@ -23,6 +27,7 @@ class LimitedSession(requests.Session):
         status: of the last answer, None when there was none.
         usage: API calls used and allowed in 24 hours, as last told.
         retry_after: seconds that the last answer asks to wait.
+        told_at: UTC instant of the last answer by the server's own clock.
     """
 
     def __init__(self, wire: Wire) -> None:
@@ -32,10 +37,16 @@ class LimitedSession(requests.Session):
         self.status: int | None = None
         self.usage: tuple[int, int] | None = None
         self.retry_after: float | None = None
+        self.told_at: datetime | None = None
         # No proxy, certificate or .netrc from the environment; a .netrc would replace our token.
         self.trust_env = False
         if wire.adapter is not None:
             self.mount("https://", wire.adapter())
+
+    @property
+    def almost_used(self) -> bool:
+        """Whether hardly any API call is left."""
+        return self.usage is not None and self.usage[0] > ALMOST * self.usage[1]
 
     def request(self, method: Any, url: Any, *rest: Any, **options: Any) -> requests.Response:  # noqa: ANN401 - as in requests
         """Ask with timeouts, without redirects, and read the whole answer within its limits.
@@ -75,3 +86,12 @@ class LimitedSession(requests.Session):
         wait = headers.get("Retry-After", "")
         if wait.isdigit():
             self.retry_after = float(wait)
+        self.told_at = _instant(headers.get("Date", "")) or self.told_at
+
+
+def _instant(text: str) -> datetime | None:
+    try:
+        moment = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

@@ -68,8 +68,15 @@ def _place(
     header_row: int | None,
 ) -> Place:
     address = link.reveal() if isinstance(link, Secret) else link
-    path = None if file is None else settings.folder / file.expanduser()
+    path = None if file is None else settings.folder / _from_home(file)
     return Place(path, address, sheet, header_row)
+
+
+def _from_home(file: Path) -> Path:
+    try:
+        return file.expanduser()
+    except RuntimeError:  # "~$leads.xlsx" is nobody's home but Excel's lock file
+        return file
 
 
 def read(
@@ -115,14 +122,14 @@ def refusing(table: Table, row: int, column: int) -> Iterator[None]:
 
 
 def refuse_errors(table: Table, columns: Sequence[int]) -> None:
-    """Refuse a cell that shows an error such as #DIV/0! in a column that matters.
+    """Refuse a cell of a column that matters whose formula shows an error or was never computed.
 
     Raises:
         TableError: for the first such cell.
     """
-    for row, column in sorted(table.errors):
+    for row, column in sorted({*table.errors, *table.uncached}):
         if column in columns:
-            raise table.refuse(row, column, "found an error")
+            raise table.refuse(row, column, "found no value")
 
 
 def text_of(value: object) -> str | None:

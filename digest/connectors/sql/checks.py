@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -14,13 +15,14 @@ from digest.connectors.sql.query import Bounds
 from digest.connectors.sql.reflection import name_parts
 from digest.connectors.sql.session import Reader, address, read, source_name
 from digest.errors import ConfigError, DigestError
-from digest.model import Finding, LeadCounts, Period, Segment
+from digest.model import Finding, LeadCounts, Period, Segment, add_months, month_start
 
 if TYPE_CHECKING:
     from digest.connectors.sql import Sql
 
 SAMPLE = 1_000
 LARGE = 1_000_000
+DEAL_MONTHS = 6
 WRITING = ("INSERT", "UPDATE", "DELETE", "TRUNCATE")
 MYSQL_WRITING = (
     "ALL PRIVILEGES", "INSERT", "UPDATE", "DELETE", "DROP", "ALTER", "CREATE", "TRIGGER", "FILE", "SUPER",
@@ -274,17 +276,21 @@ def _others(
 def _deals(
     sql: Sql, period: Period, segments: Sequence[Segment], now: datetime
 ) -> Iterator[Finding]:
+    # Deals close slowly: on the first days of a month none has, whatever the settings say.
+    since = add_months(month_start(period.start), -DEAL_MONTHS)
+    window = replace(period, start=since)
     try:
-        statistics = sql.deal_statistics(window=period, segments=segments, now=now)
+        statistics = sql.deal_statistics(window=window, segments=segments, now=now)
     except DigestError as error:
         yield from _errors(error)
         return
     won = sum(entry.won for entry in statistics.segments)
     lost = sum(entry.lost for entry in statistics.segments)
-    yield Finding("ok", "sql deals", f"{won:,} won and {lost:,} lost deals")
-    if won + lost == 0:
+    if won + lost:
+        yield Finding("ok", "sql deals", f"{won:,} won and {lost:,} lost deals since {since}")
+    else:
         yield Finding(
             "warning",
             "sql deals",
-            "no deal of the period is won or lost; compare won and lost with the values of the column",
+            f"no deal since {since} is won or lost; compare won and lost with the values of the column",
         )

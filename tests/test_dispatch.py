@@ -1,0 +1,170 @@
+"""When a send is due, what holds it, and what it reports: the rules between a command and `delivery`."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+from digest.compose import compose
+from digest.dispatch import Now, Report, refuse_a_drop, send_digest, send_test
+from digest.errors import ConfigError, ConnectorError
+from digest.model import Edition, Recipient
+from digest.settings import Settings, load
+from tests.test_compose import CONFIG
+
+MONDAY = date(2026, 6, 15)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """A digest that writes files: 07:30 to 11:00 in Zurich, six leads on every weekday."""
+    days = [date(2026, 1, 1) + timedelta(n) for n in range(250)]
+    rows = [(str(day), "DACH") for day in days if day.weekday() < 5 for _ in range(6)]
+    with closing(sqlite3.connect(tmp_path / "crm.sqlite")) as crm, crm:
+        crm.execute("CREATE TABLE leads (day DATE, region TEXT)")
+        crm.executemany("INSERT INTO leads VALUES (?, ?)", rows)
+    (tmp_path / "digest.toml").write_text(CONFIG)
+    return load(tmp_path / "digest.toml", environment={})
+
+
+def at(hour: int, minute: int, second: int = 0, *, day: date = MONDAY) -> datetime:
+    """An instant of a summer day in Zurich, which is two hours ahead of UTC."""
+    return datetime(day.year, day.month, day.day, hour - 2, minute, second, tzinfo=UTC)
+
+
+def send(settings: Settings, now: datetime, day: date | None = None) -> Report:
+    def refuse_to_wait(seconds: float) -> None:
+        raise AssertionError(f"waited {seconds} s")
+
+    return send_digest(settings, Now(clock=lambda: now, sleep=refuse_to_wait), day=day)
+
+
+def mails(settings: Settings) -> int:
+    return len(list((settings.folder / "out").glob("*.eml")))
+
+
+# ---------------------------------------------------------------------------------------- the window
+
+
+def test_the_window_opens_at_send_at_and_closes_at_send_until(settings: Settings) -> None:
+    assert "not due before 07:30 (CEST)" in send(settings, at(7, 29, 59)).lines[0]
+    assert not settings.ledger.exists()
+
+    last = send(settings, at(10, 59, 59))
+    assert (last.exit_code, mails(settings)) == (0, 1)
+
+    after = send(settings, at(11, 0))
+    assert (after.exit_code, after.happened) == (0, False)
+    assert "already sent 10:59" in after.lines[0]
+
+
+def test_the_first_second_after_send_until_sends_nothing_and_says_so(settings: Settings) -> None:
+    late = send(settings, at(11, 0))
+
+    assert (late.exit_code, late.happened, mails(settings)) == (4, True, 0)
+    assert late.lines[0].startswith("too late: send_until was 11:00")
+    # The next edition covers the days of the one that never went out.
+    assert send(settings, at(7, 30, day=date(2026, 6, 16))).exit_code == 0
+
+
+def test_a_spread_delays_a_digest_by_the_same_share_every_day(settings: Settings) -> None:
+    spread = replace(settings, spread=timedelta(minutes=30))
+    first = [
+        next(
+            minute
+            for minute in range(31)
+            if send(
+                replace(spread, ledger=spread.ledger.with_name(f"{day}.db")),
+                at(7, 30 + minute, day=date(2026, 6, day)),
+            ).exit_code
+            == 0
+            and (spread.folder / f"{day}.db").exists()
+        )
+        for day in (15, 16)
+    ]
+
+    assert first[0] == first[1]
+    assert 0 < first[0] < 30
+
+
+@pytest.mark.parametrize("hour", [6, 9, 23])
+def test_a_date_that_a_person_names_goes_out_at_any_hour(settings: Settings, hour: int) -> None:
+    assert send(settings, at(hour, 0), day=MONDAY).exit_code == 0
+    assert mails(settings) == 1
+
+
+def test_a_date_that_has_not_come_is_refused(settings: Settings) -> None:
+    with pytest.raises(ConfigError, match="2026-06-16 has not come yet"):
+        send(settings, at(9, 0), day=date(2026, 6, 16))
+
+
+def test_a_free_day_that_a_person_names_leaves_no_trace(settings: Settings) -> None:
+    asked = send(settings, at(9, 0), day=date(2026, 6, 14))
+
+    assert (asked.exit_code, asked.lines) == (0, ("no edition on 2026-06-14: weekend",))
+    assert not settings.ledger.exists()
+
+
+def test_a_test_send_needs_a_mail_channel(settings: Settings) -> None:
+    now = Now(clock=lambda: at(9, 0), sleep=lambda _: None)
+    with pytest.raises(ConfigError, match="--to needs a mail channel"):
+        send_test(settings, now, Recipient("me@company.example"), None)
+
+
+# ------------------------------------------------------------------------------------------ the drop
+
+
+def with_actual(edition: Edition, actual: int) -> Edition:
+    total = replace(edition.scorecard.total, actual=actual)
+    return replace(edition, scorecard=replace(edition.scorecard, total=total))
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "held"),
+    [
+        (60, 55, False),  # 5 leads are corrections
+        (60, 54, True),
+        (200, 190, False),  # 5 % of a large month are, too
+        (200, 189, True),
+        (6, 1, False),
+        (6, 0, True),
+        (60, 61, False),
+    ],
+)
+def test_a_month_that_fell_by_more_than_both_limits_is_held(
+    settings: Settings,
+    before: int,
+    now: int,
+    held: bool,  # noqa: FBT001 - a column of the table
+) -> None:
+    edition = compose(settings, MONDAY, now=at(9, 0))
+    previous = with_actual(compose(settings, date(2026, 6, 12), now=at(9, 0)), before)
+
+    def judge() -> None:
+        refuse_a_drop(settings, previous, with_actual(edition, now))
+
+    _expect(judge, f"fell from {before} to {now}" if held else None)
+
+
+def test_the_limits_of_a_drop_can_be_set(settings: Settings) -> None:
+    strict = replace(settings, max_drop_leads=0, max_drop_share=Fraction(0))
+    edition = compose(settings, MONDAY, now=at(9, 0))
+
+    _expect(lambda: refuse_a_drop(strict, with_actual(edition, 61), edition), "from 61 to 60")
+    _expect(lambda: refuse_a_drop(strict, edition, edition), None)
+    _expect(lambda: refuse_a_drop(strict, None, edition), None)
+
+
+def _expect(call: Callable[[], None], message: str | None) -> None:
+    if message is None:
+        call()
+        return
+    with pytest.raises(ConnectorError, match=message):
+        call()
