@@ -128,6 +128,7 @@ class _Job:
     business_date: date
     channels: Mapping[str, Channel]
     render: Callable[[Edition, Recipient], Message]
+    serves: Callable[[Recipient], bool]
     packers: Mapping[str, Packer]
     ledger: Ledger
     clock: Callable[[], datetime]
@@ -168,6 +169,7 @@ def send(
     sleep: Callable[[float], None],
     to_json: Callable[[Edition], str],
     from_json: Callable[[str], Edition],
+    serves: Callable[[Recipient], bool] = lambda _: True,
     until: datetime | None = None,
     named: bool = False,
     patience: timedelta = PATIENCE,
@@ -190,6 +192,7 @@ def send(
         sleep: waits so many seconds before a retry.
         to_json: writes an edition for the ledger.
         from_json: reads it back.
+        serves: answers False for a recipient who gets no edition that day; nothing is planned then.
         until: no message is started after this instant, and what waits then expires.
         named: a person named the date: it may lie before the last one sent, and what expired
             waits again.
@@ -208,6 +211,7 @@ def send(
         business_date=business_date,
         channels=channels,
         render=render,
+        serves=serves,
         packers=packers,
         ledger=ledger,
         clock=clock,
@@ -347,6 +351,7 @@ def _freeze_messages(job: _Job, edition: Edition, known: Mapping[str, Delivery])
         )
         for name, channel in job.channels.items()
         for recipient in channel.recipients
+        if job.serves(recipient)
     }
     now, zone = job.clock(), edition.scorecard.period.timezone
     rendered: dict[tuple[str | None, tuple[str, ...]], Message] = {}

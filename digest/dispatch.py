@@ -16,6 +16,7 @@ from zlib import crc32
 from zoneinfo import ZoneInfo
 
 from digest import delivery
+from digest.addresses import masked
 from digest.compose import Memory, compose, due_on, measured_deals, reason_in_words
 from digest.editions import drop_since
 from digest.errors import ConfigError, ConnectorError, Reason
@@ -25,7 +26,7 @@ from digest.snapshot import edition_from_json, edition_to_json
 
 if TYPE_CHECKING:
     from digest.delivery import SendResult
-    from digest.model import Edition, Finding, Message, Recipient
+    from digest.model import Edition, Finding, Message, Recipient, Workday
     from digest.settings import Settings
 
 
@@ -204,6 +205,13 @@ def send_digest(
                 digest_id=settings.id, business_date=business_date, ledger=ledger, reason=reason
             )
         return Report(0, (f"no edition on {business_date}: {reason}",), happened=False)
+    off = days_off(settings, business_date)
+    without = tuple(
+        f"{channel} {masked(recipient.address)}: no edition on {business_date}: {reason}"
+        for (channel, recipient), reason in off.items()
+    )
+    if off and len(off) == sum(len(channel.recipients) for channel in settings.channels.values()):
+        return Report(0, without, happened=False)
     until = None
     if day is None:
         opens = _opens(settings, business_date)
@@ -213,9 +221,33 @@ def send_digest(
             return Report(0, (f"not due before {at:%H:%M} ({at:%Z})",), happened=False)
         if now.clock() >= until:
             return _too_late(settings, now, business_date)
-    return _report(
+    report = _report(
         _send(settings, now, business_date, until, accept_drop=accept_drop, named=bool(day))
     )
+    return replace(report, lines=(*report.lines, *without))
+
+
+def days_off(settings: Settings, business_date: date) -> dict[tuple[str, Recipient], str]:
+    """Return the recipients, each with its channel, whose own calendar has a date off, and why.
+
+    Raises:
+        ConfigError: a calendar does not know the year.
+    """
+    found = {}
+    for name, channel in settings.channels.items():
+        for recipient in channel.recipients:
+            if recipient.calendar is not None:
+                day = _day_of(settings, recipient.calendar, business_date)
+                if not day.weight:
+                    found[name, recipient] = reason_in_words(day.reason)
+    return found
+
+
+def _day_of(settings: Settings, calendar: str, day: date) -> Workday:
+    try:
+        return settings.calendars[calendar].day(day)
+    except ValueError as error:
+        raise ConfigError(f"{settings.path.name}: {error}") from error
 
 
 def _opens(settings: Settings, business_date: date) -> datetime:
@@ -237,6 +269,8 @@ def _send(
 ) -> SendResult:
     from digest.render import PACKERS
 
+    free = {recipient for _, recipient in days_off(settings, business_date)}
+
     def compose_checked(previous: Edition | None) -> Edition:
         memory = Memory(previous, memory_of(settings, business_date).sent_on)
         edition = compose(settings, business_date, now=now.clock(), memory=memory)
@@ -256,6 +290,7 @@ def _send(
         sleep=now.sleep,
         to_json=edition_to_json,
         from_json=edition_from_json,
+        serves=lambda recipient: recipient not in free,
         until=until,
         named=named,
         stop=now.stop,

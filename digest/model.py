@@ -807,11 +807,13 @@ class Recipient:
         address: mail address, channel id or folder, as the channel takes it.
         language: None for the digest's language.
         segments: names of the segments to show first; empty for the digest's order.
+        calendar: id of the calendar on whose free days the recipient gets no edition; None for none.
     """
 
     address: str
     language: str | None = None
     segments: tuple[str, ...] = ()
+    calendar: str | None = None
 
 
 @dataclass(frozen=True)

@@ -258,12 +258,14 @@ def _terminal_table(table: Table, locale: Locale) -> str:
     rows = [headings, *(_terminal_row(line) for line in lines)]
     # What a lead is worth is agreed, not news: it has room beside a result, and is in the JSON always.
     rows = [row[:5] + row[8:] if table.closed else row[:8] for row in rows]
-    widths = [max(cells(row[n]) for row in rows) for n in range(len(rows[0]))]
-    if not table.closed and sum(widths) + 2 * (len(widths) - 1) > TERMINAL:
+    widths, room = _room(rows)
+    if room < STUMP and not table.closed:
         # The range of a segment's forecast is the first thing that can go; the total's stands above.
         rows = [[*row[:-1], row[-1].partition(" (")[0]] for row in rows]
-        widths[-1] = max(cells(row[-1]) for row in rows)
-    room = TERMINAL - sum(widths[1:]) - 2 * (len(widths) - 1)
+        widths, room = _room(rows)
+    if room < STUMP and not table.closed:  # the next is a segment's goal, where words are long
+        rows = [row[:5] + row[6:] for row in rows]
+        widths, room = _room(rows)
     widths[0] = min(widths[0], LONGEST_NAME, room if room >= STUMP else LONGEST_NAME)
     written = [
         "  ".join(
@@ -276,6 +278,12 @@ def _terminal_table(table: Table, locale: Locale) -> str:
     written.insert(1, rule)
     written.insert(len(table.lines) + 2, rule)
     return "\n".join(written)
+
+
+def _room(rows: Sequence[Sequence[str]]) -> tuple[list[int], int]:
+    """Return the widths of the columns, and what the others leave to the first one."""
+    widths = [max(cells(row[n]) for row in rows) for n in range(len(rows[0]))]
+    return widths, TERMINAL - sum(widths[1:]) - 2 * (len(widths) - 1)
 
 
 def _terminal_row(line: Line) -> list[str]:

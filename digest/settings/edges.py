@@ -120,10 +120,14 @@ def _own_table(source: object) -> str:
 
 
 def _check_calendar(reading: Reading, name: str | None) -> None:
-    calendars = reading.data.get("calendars")
-    known = calendars if isinstance(calendars, Mapping) else {}
+    known = _calendars(reading)
     if name is not None and name not in known:
-        reading.mistakes.add(("follow_up", "calendar"), unknown(name, tuple(known), "calendar"))
+        reading.mistakes.add(("follow_up", "calendar"), unknown(name, known, "calendar"))
+
+
+def _calendars(reading: Reading) -> tuple[str, ...]:
+    calendars = reading.data.get("calendars")
+    return tuple(calendars) if isinstance(calendars, Mapping) else ()
 
 
 def channels_of(reading: Reading, segments: Sequence[str] | None) -> dict[str, Channel]:
@@ -173,6 +177,7 @@ def _channel(
         (*at, "recipients"),
         reading.mistakes,
         segments=segments,
+        calendars=_calendars(reading),
         mail="sender" in known_keys(cls)[()],  # what has a sender is mail
     )
     return _construct(reading, kind, {**table, "recipients": recipients}, at, CHANNELS)

@@ -32,12 +32,13 @@ def check_recipients(
     mistakes: Mistakes,
     *,
     segments: Sequence[str] | None,
+    calendars: Sequence[str],
     mail: bool,
 ) -> object:
     """Return the list without repeated addresses, noting what is wrong with it.
 
-    `segments` are the names a recipient may put first, None when they are not known; `mail` says that
-    the addresses are mail addresses.
+    `segments` are the names a recipient may put first, None when they are not known; `calendars` those of
+    [calendars]; `mail` says that the addresses are mail addresses.
     """
     entries = with_tables(recipients)
     if not isinstance(entries, list):
@@ -57,7 +58,7 @@ def check_recipients(
             kept.append(entry)
             continue
         address = entry["address"].strip()
-        check_wishes(entry, (*at, number), mistakes, segments)
+        check_wishes(entry, (*at, number), mistakes, segments, calendars)
         if mail and not _is_deliverable(address, (*at, number), mistakes):
             continue
         key = _spelling(address) if mail else address
@@ -79,12 +80,19 @@ def _is_deliverable(address: str, at: Path, mistakes: Mistakes) -> bool:
 
 
 def check_wishes(
-    entry: Mapping[str, object], at: Path, mistakes: Mistakes, segments: Sequence[str] | None
+    entry: Mapping[str, object],
+    at: Path,
+    mistakes: Mistakes,
+    segments: Sequence[str] | None,
+    calendars: Sequence[str] = (),
 ) -> None:
     """Note a language or segments that do not exist in the table of a recipient."""
     language = entry.get("language")
     if isinstance(language, str) and language not in LANGUAGES:
         mistakes.add((*at, "language"), unknown(language, LANGUAGES, "language"))
+    calendar = entry.get("calendar")
+    if isinstance(calendar, str) and calendar not in calendars:
+        mistakes.add((*at, "calendar"), unknown(calendar, calendars, "calendar"))
     wanted = entry.get("segments")
     if segments is None or not isinstance(wanted, list):
         return

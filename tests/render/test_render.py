@@ -17,7 +17,7 @@ from digest.model import Edition, Forecast, Note, NoteCode, Scorecard, Status
 from digest.render import render, render_terminal
 from digest.render.lint import LARGEST_HTML, numbers, size, visible
 from digest.render.locales import half_up, languages, locale_for
-from digest.render.text import WIDTH, cells
+from digest.render.text import TERMINAL, WIDTH, cells
 from digest.render.view import view
 from tests.render.editions import SCENARIOS, edition, many_segments, message, on_track
 
@@ -352,6 +352,16 @@ def test_the_terminal_shows_every_segment(scenario: str, language: str) -> None:
     card = source.closed.scorecard if source.closed else source.scorecard
     assert shown.count("\n") > 10 + len(card.segments)
     assert "\x1b" not in shown
+
+
+@pytest.mark.parametrize("language", languages())
+@pytest.mark.parametrize("scenario", sorted(set(SCENARIOS) - {"many_segments"}))  # millions do not
+def test_the_terminal_has_room_for_the_words_of_every_language(
+    scenario: str, language: str
+) -> None:
+    lines = render_terminal(SCENARIOS[scenario](), language).splitlines()
+
+    assert [line for line in lines if cells(line) > TERMINAL] == []
 
 
 def test_colour_is_only_there_on_request_and_only_on_signs() -> None:
