@@ -79,7 +79,7 @@ class Slack:
             correction and no way to find out about an unknown outcome.
         host: "slack-gov.com" for GovSlack.
         chart: "thread" posts the picture as a reply to the message.
-        language, segments: of the channel's readers, as for any recipient.
+        language, segments, calendar: of the channel's readers, as for any recipient.
     """
 
     timeout: ClassVar[int] = 30  # seconds; the other side's clients have none or their own
@@ -91,6 +91,7 @@ class Slack:
     chart: Literal["none", "thread"] = "none"
     language: str | None = None
     segments: tuple[str, ...] = ()
+    calendar: str | None = None
 
     def __post_init__(self) -> None:
         """Check what belongs together, and that no secret goes to a host that is not Slack's."""
@@ -124,7 +125,7 @@ class Slack:
     @property
     def recipients(self) -> tuple[Recipient, ...]:
         """The channel; it reads one language."""
-        return (Recipient(self.channel or BY_WEBHOOK, self.language, self.segments),)
+        return (Recipient(self.channel or BY_WEBHOOK, self.language, self.segments, self.calendar),)
 
     @property
     def headers(self) -> MailHeaders | None:

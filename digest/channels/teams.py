@@ -26,7 +26,7 @@ class Teams:
 
     Attributes:
         webhook: the flow's address ("When a Teams webhook request is received"), a secret.
-        language, segments: of its readers, as for any recipient.
+        language, segments, calendar: of its readers, as for any recipient.
     """
 
     timeout: ClassVar[int] = 30  # seconds
@@ -34,6 +34,7 @@ class Teams:
     webhook: Secret
     language: str | None = None
     segments: tuple[str, ...] = ()
+    calendar: str | None = None
 
     def __post_init__(self) -> None:
         """Check that the card can only go to Microsoft."""
@@ -50,7 +51,7 @@ class Teams:
     @property
     def recipients(self) -> tuple[Recipient, ...]:
         """Whoever reads where the flow posts."""
-        return (Recipient("webhook", self.language, self.segments),)
+        return (Recipient("webhook", self.language, self.segments, self.calendar),)
 
     @property
     def headers(self) -> MailHeaders | None:

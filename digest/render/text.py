@@ -259,11 +259,13 @@ def _terminal_table(table: Table, locale: Locale) -> str:
     # What a lead is worth is agreed, not news: it has room beside a result, and is in the JSON always.
     rows = [row[:5] + row[8:] if table.closed else row[:8] for row in rows]
     widths, room = _room(rows)
-    if room < STUMP and not table.closed:
+    if room < widths[0] and not table.closed:
         # The range of a segment's forecast is the first thing that can go; the total's stands above.
         rows = [[*row[:-1], row[-1].partition(" (")[0]] for row in rows]
         widths, room = _room(rows)
-    if room < STUMP and not table.closed:  # the next is a segment's goal, where words are long
+    if (
+        room < STUMP and not table.closed
+    ):  # a segment's goal is agreed too; long words need its room
         rows = [row[:5] + row[6:] for row in rows]
         widths, room = _room(rows)
     widths[0] = min(widths[0], LONGEST_NAME, room if room >= STUMP else LONGEST_NAME)

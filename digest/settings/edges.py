@@ -163,9 +163,8 @@ def _channel(
         return None
     cls = CHANNELS.get(kind) if isinstance(kind, str) else None
     if cls is None or "recipients" not in known_keys(cls)[()]:
-        check_wishes(
-            table, at, reading.mistakes, segments
-        )  # of a channel that is its own recipient
+        # Of a channel that is its own recipient.
+        check_wishes(table, at, reading.mistakes, segments, _calendars(reading))
         return _construct(reading, kind, table, at, CHANNELS)
     if "recipients" not in table:
         reading.mistakes.add(

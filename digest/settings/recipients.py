@@ -84,9 +84,9 @@ def check_wishes(
     at: Path,
     mistakes: Mistakes,
     segments: Sequence[str] | None,
-    calendars: Sequence[str] = (),
+    calendars: Sequence[str],
 ) -> None:
-    """Note a language or segments that do not exist in the table of a recipient."""
+    """Note a language, calendar or segments that do not exist in the table of a recipient."""
     language = entry.get("language")
     if isinstance(language, str) and language not in LANGUAGES:
         mistakes.add((*at, "language"), unknown(language, LANGUAGES, "language"))
