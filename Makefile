@@ -5,8 +5,11 @@ BIN     = $(VENV)/bin
 PIP     = $(BIN)/python -m pip --disable-pip-version-check --quiet
 TESTS  ?=
 
+# npm writes this file last, so it stands for the whole folder.
+NODE_TOOLS = .ci/node/node_modules/.package-lock.json
+
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format lint types layers locks lock long bench docs catalogues golden wheel clean
+.PHONY: help demo test node check format lint types layers locks lock long bench docs catalogues golden wheel clean
 
 help: ## what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -14,9 +17,13 @@ help: ## what there is
 demo: $(VENV)/.run ## sample CRM, worksheet and config; sends today's digest to a local inbox
 	@$(BIN)/digest demo $(ARGS)
 
-test: $(VENV)/.dev ## run every test
+test: $(VENV)/.dev node ## run every test
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not long" --cov --cov-report= $(TESTS)
 	@$(BIN)/python -m coverage report | grep -E "^(Name|TOTAL)"
+
+node: # the validators of the mail
+	@if .ci/node/ready; then $(MAKE) -s $(NODE_TOOLS); else false; fi \
+	  || echo "no validators of the mail (they need npm and Node 20.19 or newer): their tests are skipped"
 
 check: $(VENV)/.dev format lint types layers locks ## format, lint, types, import rules, lock files
 
@@ -58,7 +65,7 @@ wheel: $(VENV)/.dev ## build the wheel into dist/
 	$(BIN)/python -m hatchling build -t wheel
 
 clean: ## remove what make made
-	rm -rf $(VENV) .tools dist digest-demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*
+	rm -rf $(VENV) .tools .ci/node/node_modules dist digest-demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit("digest needs Python 3.11 or newer; set PYTHON=/path/to/python3.11") if sys.version_info < (3, 11) else None'
@@ -75,4 +82,10 @@ $(VENV)/.dev: requirements/dev.lock pyproject.toml | $(BIN)/python
 	@echo "installing what the tests need into $(VENV) (once)"
 	@$(PIP) install --require-hashes --no-deps -r requirements/dev.lock
 	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# --ignore-scripts: these tools are plain JavaScript; nothing of theirs runs at install time.
+$(NODE_TOOLS): .ci/node/package-lock.json .ci/node/.npmrc
+	@echo "installing the validators of the mail into .ci/node (once)"
+	@cd .ci/node && npm ci --ignore-scripts --silent
 	@touch $@

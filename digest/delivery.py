@@ -567,7 +567,8 @@ def _attempt(job: _Job, session: Session, row: Delivery) -> None:
         if gate.fenced_off:
             return  # it is no longer ours to write about
         if gate.closed:
-            _record(job, claim, State.PENDING, gate.closed, next_at)
+            # A person who stopped the run may start it again at once.
+            _record(job, claim, State.PENDING, gate.closed, None if job.stop() else next_at)
         else:
             _record_failure(job, row, claim, error, next_at)
     except BaseException:

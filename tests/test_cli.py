@@ -586,8 +586,9 @@ def test_a_worksheet_by_another_name_than_a_workbooks_is_refused(
     done = terminal.digest("worksheet", "new", tmp_path / "sla.csv")
 
     assert done.exit_code == 2
-    assert (
-        done.stderr == "error: sla.csv: a worksheet is an Excel workbook; end its name in .xlsx\n"
+    assert done.stderr == (
+        "error: sla.csv: a worksheet is an Excel workbook, which Excel knows by its ending; "
+        "name it sla.xlsx\n"
     )
     assert not (tmp_path / "sla.csv").exists()
 

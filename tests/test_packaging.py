@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).parents[1]
 HOSTS = re.compile(r"pypi\.org|pythonhosted|registry\.npmjs|deb\.debian")
@@ -26,21 +29,43 @@ def test_the_lock_files_match_pyproject() -> None:
     assert (done.returncode, done.stdout) == (0, "lock files are up to date\n")
 
 
-def test_a_lock_that_is_out_of_step_is_reported(tmp_path: Path) -> None:
+def _copy(target: Path) -> None:
     for name in (".ci", "requirements"):
-        (tmp_path / name).mkdir()
-        for file in (ROOT / name).iterdir():
-            if file.is_file():
-                (tmp_path / name / file.name).write_bytes(file.read_bytes())
-    changed = (ROOT / "pyproject.toml").read_text().replace('"click>=8.2"', '"click>=8.3"')
-    (tmp_path / "pyproject.toml").write_text(changed)
+        shutil.copytree(
+            ROOT / name, target / name, ignore=shutil.ignore_patterns("node_modules", "__pycache__")
+        )
+    shutil.copy(ROOT / "pyproject.toml", target)
+
+
+@pytest.mark.parametrize(
+    ("file", "found", "planted", "expected"),
+    [
+        ("pyproject.toml", '"click>=8.2"', '"click>=8.3"', "run.lock is older than pyproject.toml"),
+        (".ci/node/package.json", '"mjml": "5.4.1"', '"mjml": "5.4.0"', "lock.json is older than"),
+        (".ci/node/package.json", '"mjml": "5.4.1"', '"mjml": "^5.4.1"', "one exact version"),
+        (
+            ".ci/node/package-lock.json",
+            '"integrity":',
+            '"resolved": "https://mirror.example/a.tgz", "integrity":',
+            "an address does not belong here: resolved",
+        ),
+        (".ci/node/package-lock.json", "sha512-", "sha1-", "no sha512 hash"),
+    ],
+)
+def test_a_lock_that_is_out_of_step_or_names_an_address_is_reported(
+    tmp_path: Path, file: str, found: str, planted: str, expected: str
+) -> None:
+    _copy(tmp_path)
+    text = (tmp_path / file).read_text()
+    assert found in text
+    (tmp_path / file).write_text(text.replace(found, planted, 1))
 
     done = subprocess.run(  # noqa: S603 - our own interpreter and script
         [sys.executable, tmp_path / ".ci/locks.py"], capture_output=True, text=True, check=False
     )
 
     assert done.returncode == 1
-    assert "run.lock is older than pyproject.toml" in done.stdout
+    assert expected in done.stdout
 
 
 def test_no_file_names_a_package_registry() -> None:

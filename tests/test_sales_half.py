@@ -241,8 +241,11 @@ def test_a_failure_of_the_deals_does_not_hold_the_edition(
 @pytest.mark.parametrize(
     ("language", "sentence"),
     [
-        ("en", "The sales half could not be measured: crm: no column 'called'."),
-        ("de-CH", "Die Vertriebshälfte konnte nicht gemessen werden: crm: no column 'called'."),
+        ("en", "Sales follow-up could not be measured: crm: no column 'called'."),
+        (
+            "de-CH",
+            "Das Nachfassen im Vertrieb konnte nicht gemessen werden: crm: no column 'called'.",
+        ),
     ],
 )
 def test_the_mail_says_why_the_sales_half_is_missing(
@@ -250,7 +253,8 @@ def test_the_mail_says_why_the_sales_half_is_missing(
 ) -> None:
     edition = on(replace(settings, follow_up=(Promise(), Sales(FAILURES[1][0]))), MONDAY)
 
-    assert sentence in render_terminal(edition, language=language)
+    # Whichever way its lines are broken.
+    assert sentence in " ".join(render_terminal(edition, language=language).split())
 
 
 def test_drift_compares_the_plan_with_six_complete_months(settings: Settings) -> None:

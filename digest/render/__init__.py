@@ -54,13 +54,13 @@ def render(
     locale = locale_for(language or edition.language)
     picture = _picture(edition, locale) if chart else None
     wish = Wish(edition, locale.tag, segments_first, brand, templates, picture is not None)
+    shown = wish.view()
     if templates is None:
-        written = write(wish)
+        written = write(wish, shown)
     else:
         from digest.render.confined import write_confined
 
         written = write_confined(wish)
-    shown = wish.view()
     return Message(
         digest=edition.digest,
         business_date=edition.business_date,

@@ -65,9 +65,11 @@ def right(value: str, width: int) -> str:
 
 def wrap(value: str, indent: int = 0, hanging: int | None = None, *, width: int = WIDTH) -> str:
     """Break a sentence into lines of the text part's width, or of another."""
+    # The library counts letters; with wide ones among them fewer fit, at worst half as many.
+    wide = max(0, cells(value) - len(value))
     return textwrap.fill(
         value,
-        width,
+        max(width - wide, width // 2),
         initial_indent=" " * indent,
         subsequent_indent=" " * (indent if hanging is None else hanging),
         break_on_hyphens=False,
@@ -265,7 +267,7 @@ def _terminal_table(table: Table, locale: Locale) -> str:
         widths, room = _room(rows)
     if (
         room < STUMP and not table.closed
-    ):  # a segment's goal is agreed too; it makes room for long words
+    ):  # a segment's goal is agreed too; long words need its room
         rows = [row[:5] + row[6:] for row in rows]
         widths, room = _room(rows)
     widths[0] = min(widths[0], LONGEST_NAME, room if room >= STUMP else LONGEST_NAME)

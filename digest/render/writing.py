@@ -47,18 +47,24 @@ class Written:
     subject: str
 
 
-def write(wish: Wish) -> Written:
+def write(wish: Wish, shown: View | None = None) -> Written:
     """Fill the templates; fewer rows are shown where the HTML would be clipped.
+
+    Args:
+        wish: what is to be written.
+        shown: the values of `wish.view()`, from a caller that has them already.
 
     Raises:
         ConfigError: a user's template is at fault; names file and line.
     """
     locale = locale_for(wish.language)
-    for rows in range(MOST_ROWS, FEWEST_ROWS - 1, -5):
-        shown = wish.view(rows)
-        html = email.html(shown, locale, wish.templates)
+    shown = shown or wish.view()
+    html = email.html(shown, locale, wish.templates)
+    for rows in range(MOST_ROWS - 5, FEWEST_ROWS - 1, -5):
         if lint.size(html) <= lint.LARGEST_HTML:
             break
+        shown = wish.view(rows)
+        html = email.html(shown, locale, wish.templates)
     body = text.text(shown, locale, wish.templates)
     _refuse(html, body, shown, wish.templates)
     return Written(html, body, text.subject(shown, locale, wish.templates))

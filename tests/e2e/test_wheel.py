@@ -75,6 +75,7 @@ def test_the_wheel_alone_runs_the_demo_in_an_empty_folder(site: Path, tmp_path: 
         "scorecard.json",
         "slack.json",
         "waterfall.png",
+        "waterfall.svg",
     ]
     assert len(list((folder / "inbox").glob("*.eml"))) == 4
     assert "Where to look" in done.stdout

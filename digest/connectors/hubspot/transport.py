@@ -256,14 +256,7 @@ class Session:
             if wait > 0:
                 self._wire.sleep(wait)
             return
-        if failure is not None:
-            raise failure.error
-        raise ConnectorError(
-            NAME,
-            Reason.TRANSIENT,
-            f"{request.what} was not finished within {errand.max_seconds} s",
-            remedy=f"{TRY_AGAIN}; raise max_seconds if this happens often",
-        )
+        raise _out_of_time(request, errand) if failure is None else failure.error
 
     def _asking(self, request: _Request, errand: Errand) -> Asking:
         access = str(self._client.configuration.access_token or "")
@@ -276,7 +269,9 @@ class Session:
         from urllib3.exceptions import HTTPError
 
         asking = self._asking(request, errand)
-        self._pool.seconds = min(errand.ends - self._wire.clock(), 2 * self._wire.read_seconds)
+        left = errand.ends - self._wire.clock()
+        self._pool.seconds = min(left, 2 * self._wire.read_seconds)
+        began = time.monotonic()
         kind = "application/x-www-form-urlencoded" if request.form else "application/json"
         try:
             answer = self._client.call_api(
@@ -297,6 +292,10 @@ class Session:
             failure = of_renewal if request.form else of_status
             return failure(asking, error.status, error.headers or {}, error.body or "")
         except (HTTPError, OSError) as error:
+            if (
+                time.monotonic() - began >= left
+            ):  # it broke off because the time of the whole was up
+                raise _out_of_time(request, errand) from error
             return passing(asking, _words(error))
         self._note(answer.headers, errand)
         try:
@@ -447,6 +446,15 @@ def _client(wire: Wire) -> tuple[Any, _Pool]:
     pool = _Pool(api_client.rest_client.pool_manager)
     api_client.rest_client.pool_manager = pool
     return api_client, pool
+
+
+def _out_of_time(request: _Request, errand: Errand) -> ConnectorError:
+    return ConnectorError(
+        NAME,
+        Reason.TRANSIENT,
+        f"{request.what} was not finished within {errand.max_seconds} s",
+        remedy=f"{TRY_AGAIN}; raise max_seconds if this happens often",
+    )
 
 
 def _words(error: Exception) -> str:
