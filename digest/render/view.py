@@ -299,7 +299,9 @@ _BANNER = {NoteCode.NO_SLA, NoteCode.PARTIAL, NoteCode.STALE}
 
 def _without_orphan(sentence: str) -> str:
     """Keep the last two words together, so that no line holds a lone one."""
-    return NO_BREAK.join(sentence.rsplit(" ", 1))
+    last = sentence.rpartition(" ")[2]
+    # What is held together already would grow wider than a phone.
+    return sentence if NO_BREAK in last else NO_BREAK.join(sentence.rsplit(" ", 1))
 
 
 def _capitalised(sentence: str) -> str:

@@ -188,12 +188,19 @@ def headline(locale: Locale, card: Scorecard) -> str:
     return sentence[:1].upper() + sentence[1:]  # a month has a small letter in many languages
 
 
+def _held_together(judged: str) -> str:
+    """Keep a short verdict on one line, and in a long one its number beside what it counts."""
+    if len(judged) <= SHORT_VERDICT:
+        return judged.replace(" ", NO_BREAK)
+    return judged.replace(" ", NO_BREAK, 1) if judged[0].isdigit() else judged
+
+
 def _headline(locale: Locale, card: Scorecard) -> str:
     total = card.total
     judged = verdict(locale, card)
     values = {
         "month": locale.month(card.period.start),
-        "verdict": judged.replace(" ", NO_BREAK, -1 if len(judged) <= SHORT_VERDICT else 1),
+        "verdict": _held_together(judged),
         "actual": "" if total.actual is None else locale.number(total.actual),
         "goal": "" if total.goal is None else locale.number(total.goal),
     }

@@ -23,6 +23,23 @@ CLIPPED = """() => [...document.querySelectorAll('td, th, div, span, h1, h2, p, 
       && e.scrollWidth > e.clientWidth + 1;
   }).map(e => e.outerHTML.slice(0, 160))"""
 
+# Words with their letters on more than one line: a column that is too narrow breaks them anywhere.
+BROKEN = """() => {
+  const found = [];
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (walker.nextNode()) {
+    const node = walker.currentNode;
+    for (const word of node.data.matchAll(/[\\p{L}\\p{N}.,’%]{2,}/gu)) {
+      const range = document.createRange();
+      range.setStart(node, word.index);
+      range.setEnd(node, word.index + word[0].length);
+      const lines = new Set([...range.getClientRects()].map(box => Math.round(box.top)));
+      if (lines.size > 1) found.push(word[0]);
+    }
+  }
+  return found;
+}"""
+
 
 def page_of(
     browser: Browser,
@@ -54,3 +71,9 @@ def overflow(page: Page) -> list[str]:
     wide = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
     clipped: list[str] = page.evaluate(CLIPPED)
     return [*([f"the page scrolls sideways by {wide} px"] if wide > 0 else []), *clipped]
+
+
+def broken_words(page: Page) -> list[str]:
+    """Return the words that are broken in the middle."""
+    found: list[str] = page.evaluate(BROKEN)
+    return found

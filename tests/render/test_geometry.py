@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser
 
 from digest.render import lint
-from tests.render.chromium import CLIPPED, WIDTHS, needs_chromium, overflow, page_of
+from tests.render.chromium import CLIPPED, WIDTHS, broken_words, needs_chromium, overflow, page_of
 from tests.render.outputs import EDITIONS, LOCALES, html_of, message_of
 
 pytestmark = [pytest.mark.tool, needs_chromium]
@@ -49,6 +49,22 @@ def test_nothing_overflows_is_clipped_or_fetched(browser: Browser, locale: str) 
 
                 assert overflow(page) == [], (edition, width)
     assert requests == []
+
+
+@pytest.mark.parametrize("width", WIDTHS[:2])
+@pytest.mark.parametrize("locale", LOCALES)
+def test_no_word_of_any_language_is_broken(browser: Browser, locale: str, width: int) -> None:
+    page = page_of(browser, "", width)
+    for edition in ("behind", "first_edition", "month_close", "no_data", "no_goal", "sales_half"):
+        page.set_content(html_of(edition, locale))
+
+        assert broken_words(page) == [], edition
+
+
+def test_a_broken_word_is_noticed(browser: Browser) -> None:
+    html = html_of("behind", "fr").replace("white-space:nowrap", "")
+
+    assert set(broken_words(page_of(browser, html, 640))) == {"juin"}
 
 
 @pytest.mark.parametrize(
