@@ -16,6 +16,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from digest.errors import LedgerError
+from digest.ledger import leases as _leases  # noqa: F401 - declares its table
 from digest.ledger.tables import PRODUCT, SCHEMA_VERSION, meta, metadata
 
 _MAGIC = b"SQLite format 3\0"

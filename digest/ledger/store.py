@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -34,15 +34,18 @@ from digest.ledger import (
     Run,
     RunState,
     State,
+    leases,
 )
 from digest.ledger.file import explained
 from digest.ledger.histories import History, read_history, write_history
+from digest.ledger.leases import Lease
 from digest.ledger.owner import Owner, read_owner
 from digest.ledger.tables import contents, deliveries, runs
 
 CLAIM_LEASE = timedelta(seconds=480)
 COMMIT_LEASE = timedelta(seconds=660)  # the 600 s wait for the reply and a minute
 
+ENDED = (RunState.DONE, RunState.EXPIRED, RunState.SKIPPED)
 REMOVED = "recipient removed from the settings"
 
 # From which states an outcome may still be written; a late answer settles an unknown delivery.
@@ -88,6 +91,18 @@ class Reader:
         query = select(deliveries).where(deliveries.c.state == State.UNKNOWN)
         rows = self._rows(query.order_by(deliveries.c.business_date, deliveries.c.key))
         return tuple(_as_delivery(row) for row in rows)
+
+    def ended_runs(self, dates: Collection[date]) -> dict[tuple[str, date], RunState]:
+        """Return how the runs of some dates ended, by digest and date, but for those with work left."""
+        query = select(runs.c.digest, runs.c.business_date, runs.c.state).where(
+            runs.c.business_date.in_(tuple(dates)),
+            runs.c.state.in_(ENDED),
+            ~_has((*WAITING, *AT_WORK)),
+        )
+        return {
+            (row["digest"], row["business_date"]): RunState(row["state"])
+            for row in self._rows(query)
+        }
 
     def edition(self, digest: str, business_date: date) -> str | None:
         """Return the frozen edition as JSON, None when none was frozen."""
@@ -298,9 +313,8 @@ class Ledger(Reader):
 
     def expire_before(self, digest: str, business_date: date) -> int:
         """End the runs of earlier dates that nobody came back to in time; return how many deliveries."""
-        over = (RunState.DONE, RunState.EXPIRED, RunState.SKIPPED)
         earlier = (runs.c.digest == digest, runs.c.business_date < business_date)
-        left = update(runs).where(*earlier, runs.c.state.not_in(over), ~_has(AT_WORK))
+        left = update(runs).where(*earlier, runs.c.state.not_in(ENDED), ~_has(AT_WORK))
         now = self._clock()
         with self._transaction() as connection:
             served = left.where(_has(State), ~_has(WAITING))
@@ -450,6 +464,25 @@ class Ledger(Reader):
                 changed.values(note=note, changed_at=now, next_at=None, lease_until=None, **values)
             )
             return _as_delivery(connection.execute(query).mappings().one())
+
+    # ------------------------------------------------------------------------------------ leases
+
+    def take_lease(self, name: str, length: timedelta) -> Lease:
+        """Take or renew a lease for this process; it may be somebody else's still, see `leases.take`."""
+        with self._transaction() as connection:
+            return leases.take(
+                connection,
+                name,
+                self.owner,
+                now=self._clock(),
+                length=length,
+                gone=self._gone,
+            )
+
+    def give_lease_back(self, name: str) -> None:
+        """End this process's lease, so that another need not wait for its end."""
+        with self._transaction() as connection:
+            leases.give_back(connection, name, self.owner)
 
     def _check_decision(self, one: Delivery, decision: Decision, now: datetime) -> None:
         allowed = {State.UNKNOWN} | (set(WAITING) if decision is Decision.CANCEL else set())
