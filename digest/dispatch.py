@@ -13,17 +13,17 @@ from datetime import date, datetime, timedelta
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
-from zlib import crc32
 from zoneinfo import ZoneInfo
 
 from digest import delivery
 from digest.addresses import masked
 from digest.compose import Memory, compose, due_on, facts_of, measured_deals, reason_in_words
 from digest.connectors import Metered
+from digest.due import Standing, due
 from digest.editions import drop_since, history_serves
 from digest.errors import ConfigError, ConnectorError, Reason
 from digest.ledger import open_ledger, read_ledger
-from digest.model import Period, local_instant, month_start
+from digest.model import Period, month_start
 from digest.snapshot import (
     counts_from_json,
     counts_to_json,
@@ -247,8 +247,9 @@ def send_digest(
     Raises:
         ConfigError, ConnectorError, LedgerError: nothing was sent to anybody in this call.
     """
-    business_date = day or today_of(settings, now.clock())
-    if business_date > today_of(settings, now.clock()):
+    asked = now.clock()
+    business_date = day or today_of(settings, asked)
+    if business_date > today_of(settings, asked):
         raise ConfigError(f"--date: {business_date} has not come yet")
     planned = due_on(settings, business_date)
     if planned.kind is None:
@@ -268,12 +269,12 @@ def send_digest(
         return Report(0, without, happened=False)
     until = None
     if day is None:
-        opens = _opens(settings, business_date)
-        until = local_instant(business_date, settings.send_until, settings.timezone)
-        if now.clock() < opens:
-            at = opens.astimezone(ZoneInfo(settings.timezone))
+        answer = due(settings, asked)
+        until = answer.window.until
+        if answer.standing is Standing.EARLY:
+            at = answer.window.due_at.astimezone(ZoneInfo(settings.timezone))
             return Report(0, (f"not due before {at:%H:%M} ({at:%Z})",), happened=False)
-        if now.clock() >= until:
+        if answer.standing is Standing.LATE:
             return _too_late(settings, now, business_date)
     report = _report(
         _send(settings, now, business_date, until, accept_drop=accept_drop, named=bool(day))
@@ -302,14 +303,6 @@ def _day_of(settings: Settings, calendar: str, day: date) -> Workday:
         return settings.calendars[calendar].day(day)
     except ValueError as error:
         raise ConfigError(f"{settings.path.name}: {error}") from error
-
-
-def _opens(settings: Settings, business_date: date) -> datetime:
-    """Return when this digest may leave: `send_at` and its own fixed share of the spread."""
-    seconds = int(settings.spread.total_seconds())
-    delay = crc32(settings.id.encode()) % seconds if seconds else 0
-    at = local_instant(business_date, settings.send_at, settings.timezone)
-    return at + timedelta(seconds=delay)
 
 
 def _send(
