@@ -11,6 +11,7 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import timedelta
 from enum import Enum
 from ipaddress import ip_address
 from pathlib import Path
@@ -33,6 +34,9 @@ _LONGEST_REPLY = 300  # characters of a relay's words that are kept
 _DONE, _NEVER, _CLOSING = 2, 5, 421
 _SELECTOR = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,61}[A-Za-z0-9])?")
 _LONGEST_LIST = 850  # a header that may not be folded must stay well below the 998 of RFC 5322
+# The word in its name keeps it apart from every other header.
+_KEY_HEADER = re.compile(r"(?i)(?=.*idempotency)[a-z][a-z0-9-]{0,59}")
+_LONGEST_MEMORY = 7 * 24 * 60  # minutes
 _NO_HEADER = str.maketrans(dict.fromkeys("<>,", " "))
 
 
@@ -82,6 +86,9 @@ class Smtp:
         dkim: signs with the sender's own key; leave it out where the relay signs.
         local_hostname: what EHLO says, default the sender's domain.
         max_per_connection: messages before a fresh connection.
+        idempotency_header: header in which the relay looks for a key of the delivery, if it has one.
+        idempotency_minutes: how long it remembers a key.
+        on_unknown: "resend" hands a message of unknown outcome over once more while its key is remembered.
         folder: where relative paths start; not a setting.
     """
 
@@ -105,6 +112,9 @@ class Smtp:
     local_hostname: str | None = None
     timeouts: Timeouts = field(default_factory=Timeouts)
     max_per_connection: int = 100
+    idempotency_header: str | None = None
+    idempotency_minutes: int | None = None
+    on_unknown: Literal["hold", "resend"] = "hold"
     folder: Path = Path()
 
     def __post_init__(self) -> None:
@@ -127,6 +137,7 @@ class Smtp:
             raise ValueError(msg)
         self._check_addresses()
         self._check_listing()
+        self._check_idempotency()
         # An empty key is one that could not be read, which has been told already.
         if self.dkim is not None and self.dkim.private_key.reveal():
             self._check_dkim(self.dkim)
@@ -183,6 +194,25 @@ class Smtp:
                 "one_click: needs an https:// address in unsubscribe that answers POST"
             )
 
+    def _check_idempotency(self) -> None:
+        header, minutes = self.idempotency_header, self.idempotency_minutes
+        if header is not None and not _KEY_HEADER.fullmatch(header):
+            msg = (
+                f"idempotency_header: {header!r} is no such header; example: Resend-Idempotency-Key"
+            )
+            raise ValueError(msg)
+        if (header is None) != (minutes is None):
+            raise ValueError(
+                "idempotency_header and idempotency_minutes belong together: give both or none"
+            )
+        if minutes is not None and not 0 < minutes <= _LONGEST_MEMORY:
+            msg = f"idempotency_minutes: {minutes}; allowed: 1 to {_LONGEST_MEMORY}"
+            raise ValueError(msg)
+        if self.on_unknown == "resend" and header is None:
+            raise ValueError(
+                'on_unknown: "resend" needs a relay that knows its mails again; set idempotency_header'
+            )
+
     @property
     def form(self) -> str:
         """Mails."""
@@ -199,7 +229,20 @@ class Smtp:
             one_click=self.one_click,
             thread=self.thread == "month",
             dkim=self.dkim,
+            idempotency_header=self.idempotency_header,
         )
+
+    def remembers(self, envelope: Envelope) -> timedelta | None:
+        """Return how long the relay knows this mail again; see `digest.channels.Remembers`.
+
+        A mail that was frozen before the header was set carries no key.
+        """
+        if self.on_unknown == "hold" or self.idempotency_minutes is None:
+            return None
+        header = envelope.content.partition(b"\r\n\r\n")[0]
+        name = re.escape(f"{self.idempotency_header}: ".encode())
+        carries = re.search(rb"(?m)^" + name, header)
+        return timedelta(minutes=self.idempotency_minutes) if carries else None
 
     @property
     def address(self) -> str:
