@@ -33,8 +33,9 @@ from digest.snapshot import (
 )
 
 if TYPE_CHECKING:
-    from digest.delivery import SendResult
+    from digest.delivery import Outcome, SendResult
     from digest.editions import Due
+    from digest.ledger import Delivery
     from digest.ledger.histories import History
     from digest.ledger.store import Reader
     from digest.model import Edition, Finding, LeadCounts, Message, Recipient, Workday
@@ -49,6 +50,7 @@ class Now:
     sleep: Callable[[float], None]
     stop: Callable[[], bool] = lambda: False
     tell: Callable[[str], None] = lambda _text: None
+    hear: Callable[[str, Delivery | None], None] = lambda _event, _row: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,7 @@ class Report:
     lines: tuple[str, ...]
     happened: bool
     edition: Edition | None = None
+    outcomes: tuple[Outcome, ...] = ()
 
 
 # ------------------------------------------------------------------------------------------ looking
@@ -346,6 +349,7 @@ def _send(
         named=named,
         stop=now.stop,
         tell=now.tell,
+        hear=now.hear,
     )
 
 
@@ -355,12 +359,13 @@ def _too_late(settings: Settings, now: Now, business_date: date) -> Report:
         digest_id=settings.id, business_date=business_date, ledger=ledger, zone=settings.timezone
     )
     if result.exit_code == 0:
-        return Report(0, result.lines, happened=False)
+        return Report(0, result.lines, happened=False, outcomes=result.outcomes)
     line = (
         f"too late: send_until was {settings.send_until:%H:%M}; the next edition covers these days, "
         f"or send this one now with --date {business_date}"
     )
-    return Report(result.exit_code, (line, *result.lines), happened=True)
+    lines = (line, *result.lines)
+    return Report(result.exit_code, lines, happened=True, outcomes=result.outcomes)
 
 
 def pin_of(settings: Settings) -> Path:
@@ -420,4 +425,10 @@ def send_test(settings: Settings, now: Now, recipient: Recipient, day: date | No
 
 def _report(result: SendResult) -> Report:
     quiet = all("already sent" in line for line in result.lines)
-    return Report(result.exit_code, result.lines, happened=not quiet, edition=result.edition)
+    return Report(
+        result.exit_code,
+        result.lines,
+        happened=not quiet,
+        edition=result.edition,
+        outcomes=result.outcomes,
+    )
