@@ -6,12 +6,14 @@ on changing. Tables that are new need no step: they are made by `create_missing_
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Mapping, Sequence
 
-from sqlalchemy import Connection, update
+from sqlalchemy import Connection, insert, update
 
 from digest.ledger.histories import histories
 from digest.ledger.tables import (
+    PRODUCT,
     SCHEMA_VERSION,
     attempts,
     contents,
@@ -87,6 +89,18 @@ def migrate(connection: Connection, version: int) -> None:
     connection.execute(
         update(meta).where(meta.c.key == "schema_version").values(value=str(SCHEMA_VERSION))
     )
+
+
+def create(connection: Connection) -> None:
+    """Make a new ledger where nothing is yet."""
+    create_missing_tables(connection)
+    facts = {
+        "product": PRODUCT,
+        "schema_version": str(SCHEMA_VERSION),
+        "instance_id": uuid.uuid4().hex,
+    }
+    rows = [{"key": key, "value": value} for key, value in facts.items()]
+    connection.execute(insert(meta), rows)
 
 
 def create_missing_tables(connection: Connection) -> None:
