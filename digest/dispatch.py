@@ -20,7 +20,7 @@ from digest.addresses import masked
 from digest.compose import Memory, compose, due_on, measured_deals, reason_in_words
 from digest.editions import drop_since
 from digest.errors import ConfigError, ConnectorError, Reason
-from digest.ledger import open_ledger, read_ledger
+from digest.ledger import RunState, open_ledger, read_ledger
 from digest.model import Period, local_instant, month_start
 from digest.snapshot import edition_from_json, edition_to_json
 
@@ -300,6 +300,7 @@ def _send(
 
 def _too_late(settings: Settings, now: Now, business_date: date) -> Report:
     ledger = open_ledger(settings.ledger, clock=now.clock, pin=pin_of(settings))
+    before = ledger.run(settings.id, business_date)
     result = delivery.expire(
         digest_id=settings.id, business_date=business_date, ledger=ledger, zone=settings.timezone
     )
@@ -309,7 +310,9 @@ def _too_late(settings: Settings, now: Now, business_date: date) -> Report:
         f"too late: send_until was {settings.send_until:%H:%M}; the next edition covers these days, "
         f"or send this one now with --date {business_date}"
     )
-    return Report(result.exit_code, (line, *result.lines), happened=True)
+    news = before is None or before.state is not RunState.EXPIRED
+    reason = [result.note] if result.note else []
+    return Report(result.exit_code, (line, *reason, *result.lines), happened=news)
 
 
 def pin_of(settings: Settings) -> Path:
@@ -331,9 +334,10 @@ def refuse_a_drop(settings: Settings, previous: Edition | None, edition: Edition
         return
     raise ConnectorError(
         settings.connector_name,
-        Reason.UNRECONCILED,
+        Reason.DROP,
         f"the month's leads fell from {before} to {before - fallen} since the last edition",
-        remedy="look at the source; if the fall is real, send with --accept-drop",
+        remedy="look at the source; if the fall is real: "
+        f"digest send {settings.path.name} --accept-drop",
     )
 
 
