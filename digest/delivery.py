@@ -142,7 +142,8 @@ class _Job:
     sleep: Callable[[float], None]
     monotonic: Callable[[], float]
     until: datetime | None
-    give_up: datetime
+    give_up: datetime  # waits for nothing later than this
+    closes: datetime  # starts nothing later than this
     stop: Callable[[], bool]
     hook: Callable[[str], None]
     tell: Callable[[str], None]
@@ -155,7 +156,7 @@ class _Job:
 
     def ends(self) -> bool:
         """Whether nothing more may be started in this call."""
-        return self.stop() or self.clock() > self.give_up or not self.in_time(self.clock())
+        return self.stop() or self.clock() > self.closes or not self.in_time(self.clock())
 
     def may_wait_for(self, at: datetime) -> bool:
         """Whether something due at an instant belongs to this call."""
@@ -211,7 +212,7 @@ def send(
         until: no message is started after this instant, and what waits then expires.
         named: a person named the date: it may lie before the last one sent, and what expired
             waits again.
-        patience: how long this call retries and starts messages.
+        patience: how long this call retries; whatever it is, no message is started after `PATIENCE`.
         monotonic: clock of the lease's hard limit.
         stop: answers True once the process has been asked to end.
         hook: hears the name of each step just done.
@@ -236,6 +237,7 @@ def send(
         monotonic=monotonic,
         until=until,
         give_up=clock() + patience,
+        closes=clock() + max(patience, PATIENCE),
         stop=stop,
         hook=hook,
         tell=tell,

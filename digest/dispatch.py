@@ -17,7 +17,9 @@ from zoneinfo import ZoneInfo
 
 from digest import delivery
 from digest.addresses import masked
+from digest.clocks import REFUSE_SKEW, WARN_SKEW
 from digest.compose import Memory, compose, due_on, measured_deals, reason_in_words
+from digest.connectors import TellsTime
 from digest.editions import drop_since
 from digest.errors import ConfigError, ConnectorError, Reason
 from digest.ledger import RunState, open_ledger, read_ledger
@@ -274,6 +276,7 @@ def _send(
     def compose_checked(previous: Edition | None) -> Edition:
         memory = Memory(previous, memory_of(settings, business_date).sent_on)
         edition = compose(settings, business_date, now=now.clock(), memory=memory)
+        refuse_skew(settings, now)
         if not accept_drop:
             refuse_a_drop(settings, previous, edition)
         return edition
@@ -318,6 +321,25 @@ def _too_late(settings: Settings, now: Now, business_date: date) -> Report:
 def pin_of(settings: Settings) -> Path:
     """Return the small file beside the settings that remembers which ledger is theirs."""
     return settings.folder / f".{settings.ledger.name}.id"
+
+
+def refuse_skew(settings: Settings, now: Now) -> None:
+    """Hold an edition whose source has another time than this machine: one of them cuts days wrongly.
+
+    Raises:
+        ConnectorError: the clocks differ by more than ten minutes; from two minutes on it is only told.
+    """
+    source = settings.connector
+    theirs = source.source_time() if isinstance(source, TellsTime) else None
+    if theirs is None:
+        return
+    off = abs(theirs - now.clock())
+    what = f"this machine's clock and that of the source differ by {off // timedelta(minutes=1)} minutes"
+    remedy = "set the clock that is wrong (NTP)"
+    if off > REFUSE_SKEW:
+        raise ConnectorError(settings.connector_name, Reason.TRANSIENT, what, remedy=remedy)
+    if off > WARN_SKEW:
+        now.tell(f"warning: {settings.connector_name}: {what}; {remedy}")
 
 
 def refuse_a_drop(settings: Settings, previous: Edition | None, edition: Edition) -> None:
