@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import datetime
 from math import ceil
 from pathlib import Path
 from threading import Timer
@@ -210,6 +211,14 @@ def read(sql: Sql, work: Callable[[Reader], T]) -> T:
                 raise unreachable(error, context) from error
     finally:
         engine.dispose()
+
+
+def server_time(sql: Sql) -> datetime | None:
+    """Return the time by the server's clock; None for a database whose clock is not asked."""
+    if backend(sql.url) != "postgresql":
+        return None
+    (moment,) = read(sql, lambda reader: reader.one(sa.select(sa.func.clock_timestamp())))
+    return moment if isinstance(moment, datetime) else None
 
 
 @contextmanager
