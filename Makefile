@@ -18,7 +18,7 @@ demo: $(VENV)/.run ## sample CRM, worksheet and config; sends today's digest to 
 	@$(BIN)/digest demo $(ARGS)
 
 test: $(VENV)/.dev node ## run every test
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not long" --cov --cov-report= $(TESTS)
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not long" --cov --cov-report= $(TESTS)
 	@$(BIN)/python -m coverage report | grep -E "^(Name|TOTAL)"
 
 node: # the validators of the mail
@@ -47,7 +47,7 @@ lock: ## write the lock files anew (needs the network)
 	$(PYTHON) .ci/locks.py --write
 
 long: $(VENV)/.dev ## the long suites: kills, fuzzing, 10,000 months
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m long
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m long
 
 bench: $(VENV)/.dev ## measure, each figure beside its alternative
 	@for script in benchmarks/[a-z]*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
