@@ -11,7 +11,19 @@ from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Connection, insert, update
 
-from digest.ledger.tables import PRODUCT, SCHEMA_VERSION, meta, metadata
+from digest.ledger.histories import histories
+from digest.ledger.tables import (
+    PRODUCT,
+    SCHEMA_VERSION,
+    attempts,
+    contents,
+    deliveries,
+    meta,
+    metadata,
+    runs,
+)
+
+TABLES = (meta, contents, runs, deliveries, attempts, histories)
 
 # Released with schema 1: 0.1.0, on SQLite only. The defaults let a process of that release which is
 # still at work when the ledger is upgraded write its outcomes.
@@ -92,5 +104,5 @@ def create(connection: Connection) -> None:
 
 
 def create_missing_tables(connection: Connection) -> None:
-    """Create every table that is not there yet; a module with tables of its own is imported here."""
-    metadata.create_all(connection)
+    """Create every table that is not there yet; a module with a table of its own is imported here."""
+    metadata.create_all(connection, tables=TABLES)

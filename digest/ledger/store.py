@@ -36,6 +36,7 @@ from digest.ledger import (
     State,
 )
 from digest.ledger.backend import Backend
+from digest.ledger.histories import History, read_history, write_history
 from digest.ledger.owner import Owner, read_owner
 from digest.ledger.tables import attempts, contents, deliveries, runs
 
@@ -134,6 +135,11 @@ class Reader:
         """Return the newest business date of which somebody got the edition."""
         rows = self._rows(self._sent_runs(digest, None).limit(1))
         return rows[0]["business_date"] if rows else None
+
+    def history(self, digest: str) -> History | None:
+        """Return the closed months' counts that are kept of a digest."""
+        with self._transaction() as connection:
+            return read_history(connection, digest)
 
     def message(self, delivery: Delivery) -> bytes:
         """Return the frozen bytes of a delivery."""
@@ -263,6 +269,11 @@ class Ledger(Reader):
             stored = select(contents.c.content).join(runs, runs.c.edition == contents.c.sha256)
             frozen: bytes = connection.execute(stored.where(*run)).scalar_one()
             return frozen.decode()
+
+    def keep_history(self, digest: str, history: History) -> None:
+        """Keep the closed months' counts until they are read anew."""
+        with self._transaction() as connection:
+            write_history(connection, digest, history)
 
     def plan(
         self,

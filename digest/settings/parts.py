@@ -19,10 +19,10 @@ from digest.calculator import Thresholds
 from digest.channels import CHANNELS
 from digest.connectors import CONNECTORS, Connector
 from digest.errors import ConfigError, nearest
-from digest.model import Brand, Segment, SegmentMap
+from digest.model import Brand, Secret, Segment, SegmentMap
 from digest.settings.adapters import build, is_table, known_keys
 from digest.settings.document import DEEPEST
-from digest.settings.edges import channels_of, connector_of, deals_of, follow_up_of
+from digest.settings.edges import WAYS, alerts_of, channels_of, connector_of, deals_of, follow_up_of
 from digest.settings.fiscal import read_periods
 from digest.settings.ledgers import LedgerSection, ledger_of
 from digest.settings.lines import Path as KeyPath
@@ -40,10 +40,12 @@ from digest.settings.plan import plan_of
 from digest.settings.reading import Reading, Table
 from digest.settings.sections import (
     WEEKDAYS,
+    AlertsSection,
     BrandSection,
     CalendarSection,
     FollowUpSection,
     Head,
+    HeartbeatSection,
     Hold,
     Schedule,
     SegmentSection,
@@ -84,6 +86,8 @@ TOP = (
     "deals",
     "follow_up",
     "channels",
+    "alerts",
+    "heartbeat",
 )
 
 
@@ -107,6 +111,8 @@ def assemble(path: Path, data: Table, mistakes: Mistakes) -> Settings | None:
     follow_up = follow_up_of(reading, connector)
     channels = channels_of(reading, plan.segments if plan else None)
     ledger = ledger_of(reading)
+    alerts = alerts_of(reading, channels)
+    heartbeat = _heartbeat(reading)
     templates = _templates(reading, head)
     brand = _brand(reading)
     periods = _fiscal_periods(reading, head)
@@ -151,6 +157,9 @@ def assemble(path: Path, data: Table, mistakes: Mistakes) -> Settings | None:
         templates=templates,
         brand=brand,
         fiscal_periods=periods,
+        alerts=alerts,
+        heartbeat=heartbeat,
+        metrics_file=reading.folder / head.metrics_file if head.metrics_file else None,
         warnings=mistakes.warnings,
         lines=MappingProxyType(dict(mistakes.lines)),
     )
@@ -279,6 +288,15 @@ def _thresholds(limits: StatusThresholds, unassigned: Unassigned) -> Thresholds:
         unassigned_leads=unassigned.warn_leads,
         unassigned_share=unassigned.warn_share,
     )
+
+
+def _heartbeat(reading: Reading) -> Secret | None:
+    if "heartbeat" not in reading.data:
+        return None
+    # Whoever knows the address can report success, so no message shows it.
+    reading.mistakes.hide((reading.table("heartbeat") or {}).get("url"))
+    section = reading.section(HeartbeatSection, "heartbeat")
+    return section.url if section else None
 
 
 def _worksheet(reading: Reading) -> Path | None:
@@ -451,6 +469,8 @@ def all_settings() -> tuple[str, ...]:
         "segments": SegmentSection,
         "sla": SlaSection,
         "follow_up": FollowUpSection,
+        "alerts": AlertsSection,
+        "heartbeat": HeartbeatSection,
         **{f"connector ({name})": cls for name, cls in CONNECTORS.items()},
         **{f"channels.{name}": cls for name, cls in CHANNELS.items()},
     }
@@ -460,4 +480,4 @@ def all_settings() -> tuple[str, ...]:
         for path, keys in known_keys(cls).items()
         for key in keys
     )
-    return (*_HEAD, "ledger", *nested)
+    return (*_HEAD, "ledger", *(f"alerts.{way}" for way in WAYS), *nested)
