@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import (
@@ -38,7 +39,8 @@ from digest.ledger import (
 from digest.ledger.backend import Backend
 from digest.ledger.histories import History, read_history, write_history
 from digest.ledger.owner import Owner, read_owner
-from digest.ledger.tables import attempts, contents, deliveries, runs
+from digest.ledger.seal import Seal, write_seal
+from digest.ledger.tables import COMMITS, attempts, closed, contents, deliveries, meta, runs
 
 CLAIM_LEASE = timedelta(seconds=480)
 COMMIT_LEASE = timedelta(seconds=660)  # the 600 s wait for the reply and a minute
@@ -145,6 +147,9 @@ class Reader:
         """Return the frozen bytes of a delivery."""
         return self._content(delivery.message)
 
+    def __str__(self) -> str:
+        return str(self._backend)
+
     @staticmethod
     def _sent_runs(digest: str, before: date | None) -> Select[Any]:
         later = runs.alias()
@@ -204,8 +209,10 @@ class Ledger(Reader):
         clock: Callable[[], datetime],
         owner: Owner,
         gone: Callable[[Owner], bool],
+        seal: Path | None = None,
     ) -> None:
         super().__init__(backend)
+        self._seal = seal
         self._clock = clock
         self._gone = gone
         self.owner = owner
@@ -223,6 +230,11 @@ class Ledger(Reader):
                 "created_at": now,
                 "changed_at": now,
             }
+            found = connection.execute(
+                select(deliveries.c.key).where(*_run(deliveries, digest, business_date, correction))
+            ).first()
+            if found is None:
+                _refuse_closed(connection, digest, business_date, correction)
             _insert_new(connection, runs, [row])
             query = select(runs).where(*_run(runs, digest, business_date, correction))
             return _as_run(connection.execute(query).mappings().one())
@@ -310,6 +322,7 @@ class Ledger(Reader):
                 for one in planned
             ]
             if rows:
+                _refuse_closed(connection, digest, business_date, correction)
                 _insert_new(connection, deliveries, rows)
             run = _run(runs, digest, business_date, correction)
             _mark(connection, run, now, RunState.SENDING)
@@ -405,7 +418,7 @@ class Ledger(Reader):
         """Write down that the next thing sent hands the message over; False: send nothing.
 
         This is the fence: a process whose lease has run out, or whose delivery somebody else has
-        taken since, changes no row here.
+        taken since, changes no row here. What it lets pass is known to the seal before it is sent.
         """
         with self._change() as (connection, now):
             fenced = connection.execute(
@@ -418,7 +431,11 @@ class Ledger(Reader):
                 )
                 .values(state=State.COMMITTING, lease_until=now + COMMIT_LEASE, changed_at=now)
             )
-            return fenced.rowcount == 1
+            if fenced.rowcount != 1:
+                return False
+            seal = _count_commit(connection, claim.key)
+        write_seal(self._seal, seal)
+        return True
 
     def record(
         self, claim: Claim, state: State, note: str, *, next_at: datetime | None = None
@@ -500,6 +517,40 @@ class Ledger(Reader):
             )
             return _as_delivery(connection.execute(query).mappings().one())
 
+    def accept_restored(self, seal: Seal, *, do: bool) -> tuple[Delivery, ...]:
+        """Go on with a ledger that was restored from a backup; return what becomes unknown by it.
+
+        Without `do` nothing changes.
+
+        What was sent since the backup is not known any more. So no edition is begun up to the newest
+        one that the seal knows, and what waits of them becomes unknown, for a person to settle.
+        """
+        words = "perhaps sent before the ledger was restored from a backup"
+        lost: list[Delivery] = []
+        with self._change() as (connection, now):
+            for digest, day in seal.newest.items():
+                query = select(deliveries).where(
+                    deliveries.c.digest == digest,
+                    deliveries.c.business_date <= day,
+                    deliveries.c.state.in_((*WAITING, *AT_WORK)),
+                )
+                rows = connection.execute(query).mappings().all()
+                lost += [_as_delivery(row) for row in rows]
+            if not do:
+                return tuple(lost)
+            for digest, day in seal.newest.items():
+                _close(connection, digest, day)
+            for one in lost:
+                values = {"state": State.UNKNOWN, "note": words, "changed_at": now}
+                connection.execute(
+                    update(deliveries).where(deliveries.c.key == one.key).values(values)
+                )
+                claim = Claim(one.key, one.generation)
+                if one.state in AT_WORK:
+                    _end_attempt(connection, claim, now, State.UNKNOWN, words)
+            _set_commits(connection, seal.commits)
+        return tuple(lost)
+
     def _check_decision(self, one: Delivery, decision: Decision, now: datetime) -> None:
         allowed = {State.UNKNOWN} | (set(WAITING) if decision is Decision.CANCEL else set())
         if one.state not in allowed:
@@ -567,6 +618,44 @@ def _has(states: Iterable[State], run: FromClause = runs) -> ColumnElement[bool]
         )
         .exists()
     )
+
+
+def _refuse_closed(
+    connection: Connection, digest: str, business_date: date, correction: int
+) -> None:
+    """Raise LedgerError for a date of which it is no longer known who got what.
+
+    A correction is a person's explicit act with a key of its own.
+    """
+    query = select(closed.c.until).where(closed.c.digest == digest)
+    until = connection.execute(query).scalar_one_or_none()
+    if until is not None and business_date <= until and not correction:
+        raise LedgerError(
+            f"{digest}: the edition of {business_date} may have been sent, but its records were purged "
+            f"or lost with a restored backup (up to {until}); it is not sent again",
+            remedy="the next edition covers its days",
+        )
+
+
+def _close(connection: Connection, digest: str, until: date) -> None:
+    """Begin no edition any more up to a date."""
+    _insert_new(connection, closed, [{"digest": digest, "until": until}])
+    later = (closed.c.digest == digest, closed.c.until < until)
+    connection.execute(update(closed).where(*later).values(until=until))
+
+
+def _count_commit(connection: Connection, key: str) -> Seal:
+    facts = {str(name): str(value) for name, value in connection.execute(select(meta))}
+    commits = int(facts.get(COMMITS, 0)) + 1
+    _set_commits(connection, commits)
+    query = select(deliveries.c.digest, deliveries.c.business_date).where(deliveries.c.key == key)
+    digest, day = connection.execute(query).one()
+    return Seal(facts["instance_id"], commits, {digest: day})
+
+
+def _set_commits(connection: Connection, commits: int) -> None:
+    _insert_new(connection, meta, [{"key": COMMITS, "value": "0"}])
+    connection.execute(update(meta).where(meta.c.key == COMMITS).values(value=str(commits)))
 
 
 def _end_attempt(
