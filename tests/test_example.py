@@ -25,6 +25,8 @@ ENVIRONMENT = {
     "APP_SECRET": "planted",
     "DIGEST_SLACK_TOKEN": "xoxb-planted",
     "DIGEST_TEAMS_WEBHOOK": "https://0.11.environment.api.powerplatform.com/workflows/planted",
+    "DIGEST_ALERTS_WEBHOOK": "https://hooks.slack.com/services/planted",
+    "DIGEST_HEARTBEAT_URL": "https://ping.example/planted",
 }
 EXAMPLE = (config_folder() / "example.toml").read_text(encoding="utf-8")
 _HEADING = re.compile(r"^(?:# )?\[+([a-z_.]+)\]+(?:\s|$)", re.MULTILINE)

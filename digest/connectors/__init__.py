@@ -73,6 +73,15 @@ class Checks(Protocol):
 
 
 @runtime_checkable
+class Metered(Protocol):
+    """A connector whose calls are limited: closed months are read once a week and kept in between."""
+
+    @property
+    def metered(self) -> bool:
+        """True."""
+
+
+@runtime_checkable
 class Costs(Protocol):
     """A connector whose calls are limited, and that can tell beforehand how many a run makes."""
 
@@ -90,6 +99,18 @@ class Costs(Protocol):
 
         Raises:
             ConnectorError, ConfigError: such a run would not work.
+        """
+
+
+@runtime_checkable
+class TellsTime(Protocol):
+    """A connector that knows what time it is at the source."""
+
+    def source_time(self) -> datetime | None:
+        """Return the time by the source's own clock; None when its answers have not told.
+
+        Raises:
+            ConnectorError: the source had to be asked and did not answer.
         """
 
 

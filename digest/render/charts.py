@@ -62,7 +62,7 @@ class Waterfall:
 
 def waterfall(edition: Edition) -> Waterfall:
     """Take what the picture needs out of an edition: the closed month on a month close."""
-    card = edition.closed.scorecard if edition.closed else edition.scorecard
+    card = edition.judged
     period = card.period
     elapsed = max((card.cut_off - period.start).days + 1, 0)
     by_day = {period.start + timedelta(n): 0 for n in range(elapsed)}
@@ -118,9 +118,10 @@ def _quantised(pixels: bytes, size: tuple[int, int]) -> bytes:
     from PIL import Image
 
     picture = Image.frombytes("RGBA", size, pixels).convert("RGB")
-    small = picture.quantize(COLOURS, dither=Image.Dither.NONE)
+    # Together a third of the time of median cut and the tightest packing, for a tenth more bytes.
+    small = picture.quantize(COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
     file = io.BytesIO()
-    small.save(file, format="PNG", optimize=True)
+    small.save(file, format="PNG")
     return file.getvalue()
 
 

@@ -240,6 +240,11 @@ class Hubspot:
         ends = self.wire.clock() + self.max_seconds
         return Errand(now, zone, ends, self.max_calls, self.max_seconds, present)
 
+    @property
+    def metered(self) -> bool:
+        """See `digest.connectors.Metered`."""
+        return True
+
     def count_leads(
         self, *, period: Period, segments: Sequence[Segment], now: datetime
     ) -> LeadCounts:
@@ -274,6 +279,11 @@ class Hubspot:
         from digest.connectors.hubspot.following import follow_up
 
         return follow_up(self, period, segments, now)
+
+    def source_time(self) -> datetime | None:
+        """See `digest.connectors.TellsTime`; costs no call."""
+        told = self.kept.session and self.kept.session.told
+        return told.now() if told else None
 
     def check(
         self, *, period: Period, segments: Sequence[Segment], now: datetime

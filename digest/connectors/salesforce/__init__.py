@@ -238,6 +238,11 @@ class Salesforce:
             )
         return stem
 
+    @property
+    def metered(self) -> bool:
+        """See `digest.connectors.Metered`."""
+        return True
+
     def count_leads(
         self, *, period: Period, segments: Sequence[Segment], now: datetime
     ) -> LeadCounts:
@@ -275,6 +280,11 @@ class Salesforce:
         from digest.connectors.salesforce.following import follow_up
 
         return follow_up(self, period, segments, now)
+
+    def source_time(self) -> datetime | None:
+        """See `digest.connectors.TellsTime`; costs no call."""
+        told = self.kept.client and self.kept.client.session.told
+        return told.now() if told else None
 
     def check(
         self, *, period: Period, segments: Sequence[Segment], now: datetime
