@@ -25,7 +25,7 @@ from digest.connectors import Checks, Connector, Costs
 from digest.dispatch import today_of
 from digest.editions import CountingPlan, Month, Months, counting_plan
 from digest.errors import ConfigError, ConnectorError, DigestError, nearest
-from digest.ledger import read_ledger
+from digest.ledger import Place, new_ledger, read_ledger
 from digest.model import Finding, LeadCounts, Note, NoteCode, Period
 from digest.render import render
 from digest.render.locales import locale_for
@@ -180,17 +180,18 @@ def _editions(settings: Settings, business_date: date, now: datetime) -> Iterato
         yield Finding("warning", "next edition", f"none is known after these: {error}")
 
 
-def _ledger(ledger: Path) -> Iterator[Finding]:
-    folder = ledger.parent
-    if not folder.is_dir():
-        yield Finding("error", "ledger", f"the folder {folder} does not exist; create it")
-        return
-    if not os.access(folder, os.W_OK | os.X_OK):
-        yield Finding("error", "ledger", f"the folder {folder} cannot be written by this user")
-        return
-    reader = read_ledger(ledger)
-    state = "is readable" if reader else "will be created by the first send"
-    yield Finding("ok", "ledger", f"{ledger} {state}")
+def _ledger(place: Place) -> Iterator[Finding]:
+    if isinstance(place, Path):
+        folder = place.parent
+        if not folder.is_dir():
+            yield Finding("error", "ledger", f"the folder {folder} does not exist; create it")
+            return
+        if not os.access(folder, os.W_OK | os.X_OK):
+            yield Finding("error", "ledger", f"the folder {folder} cannot be written by this user")
+            return
+    reader = read_ledger(place)
+    state = reader.describe() if reader else new_ledger(place)
+    yield Finding("ok", "ledger", f"{place}: {state}")
 
 
 # -------------------------------------------------------------------------------- source and channels

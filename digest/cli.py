@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from digest.settings import Settings
 
 LANGUAGES = ("en", "de", "de-CH", "fr", "it")
+_AGAIN_SECONDS = 5.0
 EVERYWHERE = ("--quiet", "-q", "--verbose", "-v")
 ORDER = (
     *("demo", "init", "check", "show", "render", "send", "schedule", "history", "resolve"),
@@ -42,6 +43,7 @@ class World:
     environment: Mapping[str, str] = field(default_factory=lambda: os.environ)  # noqa: TID251 - an entry point
     quiet: bool = False
     verbose: bool = False
+    grace_seconds: float = 30  # from SIGTERM to the end of whatever still waits for an answer
 
 
 class Commands(click.Group):
@@ -178,7 +180,7 @@ def examples(text: str) -> str:
 def cli(ctx: click.Context, *, quiet: bool, verbose: bool) -> None:
     """Every workday, one email: where the month stands against the leads promised to sales."""
     world = ctx.obj or World()
-    ctx.obj = World(world.clock, world.environment, quiet=quiet, verbose=verbose)
+    ctx.obj = replace(world, quiet=quiet, verbose=verbose)
     if plain(ctx.obj):
         ctx.color = False
 
@@ -350,7 +352,8 @@ def send(
             codes.append(DeliveryError.exit_code)
             continue
         try:
-            with naming_the_line(settings), working(f"{about}composing and sending"):
+            sending = working(f"{about}composing and sending")
+            with telling_of_the_end(settings), naming_the_line(settings), sending:
                 reports = [send_test(settings, now, Recipient(address), day) for address in test_to]
                 if not test_to:
                     refuse_passing_disk(settings, world.environment)
@@ -369,11 +372,26 @@ def send(
         raise click.exceptions.Exit(max(codes))
 
 
+class TimeIsUpError(BaseException):
+    """Whoever asked this process to end will kill it soon; nothing may catch this and go on waiting."""
+
+
+@contextmanager
+def telling_of_the_end(settings: Settings) -> Iterator[None]:
+    """Turn the end of the time after SIGTERM into a failure with its exit code."""
+    try:
+        yield
+    except TimeIsUpError:
+        left = "stopped while it waited for an answer; the next call goes on from there"
+        raise DeliveryError(settings.id, left, permanent=False) from None
+
+
 def waiting(world: World) -> Now:
     """Return the clock to send by; SIGTERM and Ctrl-C end the run after the message on its way.
 
     A message that is cut off between its last byte and the answer has an outcome that nobody knows, so
-    only a second Ctrl-C stops at once.
+    only a second Ctrl-C stops at once. After SIGTERM the answer has the time that a service manager
+    leaves: TimeIsUpError is then raised wherever the process waits, again every few seconds.
     """
     import signal
     import time
@@ -386,11 +404,22 @@ def waiting(world: World) -> Now:
         if stopped and number == signal.SIGINT:
             raise KeyboardInterrupt
         stopped.append(number)
+        if number == signal.SIGTERM and hasattr(signal, "setitimer"):
+            signal.signal(signal.SIGALRM, time_is_up)
+            signal.setitimer(signal.ITIMER_REAL, world.grace_seconds, _AGAIN_SECONDS)
         if number == signal.SIGINT:
             with suppress(RuntimeError):  # it came while something was being printed
                 say(world, "stopping after the message on its way; Ctrl-C again stops at once")
 
+    def time_is_up(_number: int, _frame: object) -> None:
+        raise TimeIsUpError
+
+    def no_alarm() -> None:
+        if stopped and hasattr(signal, "setitimer"):
+            signal.setitimer(signal.ITIMER_REAL, 0)
+
     signal.signal(signal.SIGTERM, stop)
+    click.get_current_context().call_on_close(no_alarm)
     before = signal.getsignal(signal.SIGINT)
     if before != signal.SIG_IGN:  # as the shell sets it for what runs in the background
         signal.signal(signal.SIGINT, stop)
@@ -538,12 +567,18 @@ def history(world: World, config: Path, day: date | None, last: int, form: str) 
 
 @cli.command(
     short_help="Settle a delivery whose outcome is unknown.",
-    epilog=examples("digest resolve demo/2026-06-15/smtp/ana@firm.example --sent"),
+    epilog=examples(
+        "digest resolve demo/2026-06-15/smtp/ana@firm.example --sent\n"
+        "digest resolve --after-restore         what would be done with a restored ledger\n"
+        "digest resolve --after-restore --yes   do it"
+    ),
 )
-@click.argument("key")
+@click.argument("key", required=False)
 @click.option("--sent", "decision", flag_value="sent", help="It arrived: never send it again.")
 @click.option("--resend", "decision", flag_value="resend", help="It did not: send the same bytes.")
 @click.option("--cancel", "decision", flag_value="cancel", help="Give it up.")
+@click.option("--after-restore", is_flag=True, help="Go on with a ledger restored from a backup.")
+@click.option("--yes", is_flag=True, help="With --after-restore: do it, do not only say it.")
 @click.option(
     "--config",
     default="digest.toml",
@@ -552,17 +587,36 @@ def history(world: World, config: Path, day: date | None, last: int, form: str) 
     help="The digest whose ledger holds it.",
 )
 @click.pass_obj
-def resolve(world: World, key: str, decision: str | None, config: Path) -> None:
+def resolve(
+    world: World,
+    key: str | None,
+    decision: str | None,
+    config: Path,
+    *,
+    after_restore: bool,
+    yes: bool,
+) -> None:
     """Settle a delivery whose outcome is unknown; `digest history` lists the keys."""
     from digest.dispatch import pin_of
-    from digest.ledger import Decision, open_ledger, read_ledger
+    from digest.history import about_restored
+    from digest.ledger import Decision, accept_restored, open_ledger, read_ledger
 
-    if decision is None:
+    if after_restore:
+        if key is not None or decision is not None:
+            raise click.UsageError("--after-restore is about the whole ledger; leave out the rest")
+    elif key is None:
+        raise click.UsageError("name the delivery; `digest history` lists the keys")
+    elif decision is None:
         raise click.UsageError("say what became of it: --sent, --resend or --cancel")
     settings = settings_of(world, config)
     if read_ledger(settings.ledger) is None:
         raise ConfigError(f"{settings.ledger}: there is no ledger yet, so nothing to settle")
-    ledger = open_ledger(settings.ledger, clock=world.clock, pin=pin_of(settings))
+    pin = pin_of(settings)
+    if key is None or decision is None:
+        restored = accept_restored(settings.ledger, clock=world.clock, pin=pin, do=yes)
+        click.echo(printable(about_restored(restored, done=yes)))
+        return
+    ledger = open_ledger(settings.ledger, clock=world.clock, pin=pin)
     settled = ledger.resolve(key, Decision(decision))
     click.echo(printable(f"{settled.key}: {settled.state} ({settled.note})"))
 

@@ -23,6 +23,7 @@ from digest.errors import (
     DeliveryError,
     LedgerError,
     OutcomeUnknownError,
+    Reason,
 )
 from digest.ledger import (
     AT_WORK,
@@ -53,9 +54,27 @@ STEPS = (
     "replied",
     "recorded",
 )
+# What `send` lets be heard for a journal: one word for each commit that a person may want to read about.
+EVENTS = (
+    "planned",
+    "collected",
+    "rendered",
+    "claimed",
+    "committing",
+    "sent",
+    "refused",
+    "deferred",
+    "unknown",
+    "reaped",
+)
+_HEARD = {State.SENT: "sent", State.REFUSED: "refused", State.UNKNOWN: "unknown"}
 PATIENCE = timedelta(minutes=20)
 _HARD_LIMIT = 420.0  # seconds from claim to the end of a message; a minute less than the lease
 _BACK_OFF = (1, 5, 15, 30)  # minutes; greylisting wants 5 or more
+_HOLD_BACK_OFF = (1, 2, 5, 10, 15)  # minutes between two questions to a source
+# What asking again cannot mend: a login may get locked by it, a quota only gets smaller, and about a fall
+# a person decides.
+_NOT_ASKED_AGAIN = (Reason.AUTH, Reason.QUOTA, Reason.DROP)
 # When to look for a message whose outcome is unknown, after the attempt.
 _LOOKS = (timedelta(seconds=30), timedelta(minutes=2), timedelta(minutes=10))
 _LONGEST_ATTEMPT = timedelta(seconds=90)  # of a channel that can look
@@ -72,12 +91,20 @@ _FAILED = (*WAITING, State.REFUSED, State.EXPIRED)
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one recipient; `text` is the line a person reads."""
+    """What became of one recipient; `text` is the line a person reads.
+
+    Attributes:
+        key: the delivery key, "" of a test. note: the other side's last words.
+        blocked: its channel takes nothing from anybody before a person has mended it.
+    """
 
     channel: str
     recipient: str
     state: State
     text: str
+    key: str = ""
+    note: str = ""
+    blocked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +114,13 @@ class SendResult:
     Attributes:
         exit_code: 0 all sent or in other hands, 4 somebody was not served, 5 an outcome is unknown.
         edition: the frozen edition, None when the call ended before there was one.
+        note: why the run ended as it did, None when there is nothing to say.
     """
 
     exit_code: int
     outcomes: tuple[Outcome, ...]
     edition: Edition | None
+    note: str | None = None
 
     @property
     def lines(self) -> tuple[str, ...]:
@@ -123,19 +152,31 @@ class _Job:
     sleep: Callable[[float], None]
     monotonic: Callable[[], float]
     until: datetime | None
+    give_up: datetime  # waits for nothing later than this
+    closes: datetime  # starts nothing later than this
     stop: Callable[[], bool]
     hook: Callable[[str], None]
     tell: Callable[[str], None]
+    hear: Callable[[str, Delivery | None], None]
     # Channels that failed for everybody, and when they may be tried again.
     paused: dict[str, datetime] = field(default_factory=dict)
+    # Those among them that a person has to mend.
+    blocked: set[str] = field(default_factory=set)
     # Unknown outcomes that a channel can look up: since when, and the instants of the looks to come.
     doubts: dict[str, _Doubt] = field(default_factory=dict)
     # What a recipient's line says besides the outcome.
     remarks: dict[str, str] = field(default_factory=dict)
 
     def ends(self) -> bool:
-        """Whether no further message may be started."""
-        return self.stop() or (self.until is not None and self.clock() >= self.until)
+        """Whether nothing more may be started in this call."""
+        return self.stop() or self.clock() > self.closes or not self.in_time(self.clock())
+
+    def may_wait_for(self, at: datetime) -> bool:
+        """Whether something due at an instant belongs to this call."""
+        return at <= self.give_up and self.in_time(at)
+
+    def in_time(self, at: datetime) -> bool:
+        return self.until is None or at < self.until
 
     def deliveries(self) -> tuple[Delivery, ...]:
         return self.ledger.deliveries(self.digest_id, self.business_date)
@@ -165,6 +206,7 @@ def send(
     stop: Callable[[], bool] = lambda: False,
     hook: Callable[[str], None] = lambda _: None,
     tell: Callable[[str], None] = lambda _: None,
+    hear: Callable[[str, Delivery | None], None] = lambda _event, _row: None,
 ) -> SendResult:
     """Serve every recipient who has not been served; call it as often as you like.
 
@@ -184,14 +226,17 @@ def send(
         until: no message is started after this instant, and what waits then expires.
         named: a person named the date: it may lie before the last one sent, and what expired
             waits again.
-        patience: how long this call retries.
+        patience: how long this call retries; whatever it is, no message is started after `PATIENCE`.
         monotonic: clock of the lease's hard limit.
         stop: answers True once the process has been asked to end.
         hook: hears the name of each step just done.
         tell: hears what a person who waits should know.
+        hear: hears each of EVENTS as soon as it is in the ledger, with the delivery as it is then.
 
     Raises:
-        ConnectorError, ConfigError: from `compose` and `render`; nobody has been mailed.
+        ConnectorError, ConfigError: from `compose` and `render`; nobody has been mailed, and the run is
+            held with the reason. A source that may answer later was asked again as long as the call's time
+            allowed.
         LedgerError: the ledger cannot be used, or the date lies before the last edition sent.
     """
     job = _Job(
@@ -206,11 +251,15 @@ def send(
         sleep=sleep,
         monotonic=monotonic,
         until=until,
+        give_up=clock() + patience,
+        closes=clock() + max(patience, PATIENCE),
         stop=stop,
         hook=hook,
         tell=tell,
+        hear=hear,
     )
-    ledger.recover()
+    for left in ledger.recover():
+        hear("reaped", left)
     hook("recovered")
     if not named:
         _refuse_the_past(job)
@@ -218,11 +267,12 @@ def send(
     ledger.open_run(digest_id, business_date)
     if named:
         ledger.reopen(digest_id, business_date)
+    hear("planned", None)
     hook("run opened")
     edition = _frozen_edition(job, compose, to_json, from_json)
     before = {one.key: one for one in job.deliveries()}
     keys = _freeze_messages(job, edition, before)
-    _serve(job, clock() + patience)
+    _serve(job)
     return _close(job, keys, before, edition)
 
 
@@ -233,14 +283,17 @@ def expire(*, digest_id: str, business_date: date, ledger: Ledger, zone: str) ->
     """
     ledger.recover()
     ledger.expire_before(digest_id, business_date)
-    ledger.open_run(digest_id, business_date)
+    run = ledger.open_run(digest_id, business_date)
     ledger.expire(digest_id, business_date)
     rows = ledger.deliveries(digest_id, business_date)
     late = not rows or any(row.state is State.EXPIRED for row in rows)
-    if late:
-        ledger.mark_run(digest_id, business_date, RunState.EXPIRED, "send_until has passed")
+    note = run.note
+    if late and run.state is not RunState.EXPIRED:
+        held = run.state is RunState.HELD
+        note = f"held until send_until: {run.note}" if held else "send_until has passed"
+        ledger.mark_run(digest_id, business_date, RunState.EXPIRED, note)
     outcomes = tuple(_outcome(row, row, zone) for row in rows)
-    return SendResult(max(_exit_code(outcomes), 4 if late else 0), outcomes, None)
+    return SendResult(max(_exit_code(outcomes), 4 if late else 0), outcomes, None, note)
 
 
 def skip(*, digest_id: str, business_date: date, ledger: Ledger, reason: str) -> None:
@@ -307,15 +360,24 @@ def _frozen_edition(
     from_json: Callable[[str], Edition],
 ) -> Edition:
     """Return the edition of the day: the stored one, or else a new one, stored before it is used."""
-    frozen = job.ledger.edition(job.digest_id, job.business_date)
-    if frozen is None:
+    attempts = 0
+    # Looked up anew after each wait: another process may have had more luck meanwhile.
+    while (frozen := job.ledger.edition(job.digest_id, job.business_date)) is None:
         previous = job.ledger.previous_edition(job.digest_id, job.business_date)
         job.mark(RunState.COLLECTING)
-        with _held_on_failure(job):
-            edition = compose(from_json(previous) if previous else None)
+        attempts += 1
+        try:
+            with _held_on_failure(job):
+                edition = compose(from_json(previous) if previous else None)
+        except ConnectorError as error:
+            if not _asks_again(job, error, attempts):
+                raise
+            continue
         job.hook("composed")
         frozen = job.ledger.freeze_edition(job.digest_id, job.business_date, to_json(edition))
+        job.hear("collected", None)
         job.hook("edition frozen")
+        break
     # Always through JSON, so that the first attempt and every later one render the same.
     return from_json(frozen)
 
@@ -328,6 +390,25 @@ def _held_on_failure(job: _Job) -> Iterator[None]:
     except (ConnectorError, ConfigError) as error:
         job.mark(RunState.HELD, str(error))
         raise
+    except Exception as error:
+        # Its words may hold anything; they belong to whoever mends the bug.
+        job.mark(RunState.HELD, f"a bug: {type(error).__name__}")
+        raise
+
+
+def _asks_again(job: _Job, error: ConnectorError, attempts: int) -> bool:
+    """Wait until the source may be asked again; False when that is for a later call."""
+    at = job.clock() + hold_back_off(attempts)
+    if error.reason in _NOT_ASKED_AGAIN or job.ends() or not job.may_wait_for(at):
+        return False
+    job.tell(f"held: {error}; next try {at:%H:%M} UTC")
+    job.sleep((at - job.clock()).total_seconds())
+    return not job.ends()
+
+
+def hold_back_off(attempts: int) -> timedelta:
+    """Return how long to wait after a source has failed so many times."""
+    return timedelta(minutes=_HOLD_BACK_OFF[min(attempts, len(_HOLD_BACK_OFF)) - 1])
 
 
 def _freeze_messages(job: _Job, edition: Edition, known: Mapping[str, Delivery]) -> frozenset[str]:
@@ -361,6 +442,7 @@ def _freeze_messages(job: _Job, edition: Edition, known: Mapping[str, Delivery])
     job.hook("rendered")
     if planned:
         job.ledger.plan(job.digest_id, job.business_date, planned)
+        job.hear("rendered", None)
         job.hook("messages frozen")
     if known.keys() - wanted.keys():
         job.ledger.cancel_except(job.digest_id, job.business_date, tuple(wanted))
@@ -394,8 +476,8 @@ def _normalised(recipient: Recipient) -> str:
 # ------------------------------------------------------------------------------ one pass, and retries
 
 
-def _serve(job: _Job, give_up: datetime) -> None:
-    """Serve whoever waits and look for what is unknown; wait for what may be done before `give_up`."""
+def _serve(job: _Job) -> None:
+    """Serve whoever waits and look for what is unknown; wait for what this call may still do."""
     _doubt_what_is_left(job)
     while not job.ends():
         waiting, doubtful = _waiting(job), _doubtful(job)
@@ -403,7 +485,7 @@ def _serve(job: _Job, give_up: datetime) -> None:
             return
         at = min((*waiting.values(), *doubtful.values()))
         if at > job.clock():
-            if at > give_up or (job.until is not None and at >= job.until):
+            if not job.may_wait_for(at):
                 return
             if waiting:
                 job.tell(f"{len(waiting)} not served yet, next attempt {at:%H:%M} UTC")
@@ -493,7 +575,7 @@ def _look(job: _Job, rows: Sequence[Delivery]) -> None:
                 continue
             job.remarks.pop(row.key, None)
             if receipt is not None:
-                _record(job, Claim(row.key, row.generation), State.SENT, receipt)
+                _record(job, row, Claim(row.key, row.generation), State.SENT, receipt)
                 _complete(job, session, envelope, receipt)
 
 
@@ -513,6 +595,7 @@ class _Gate:
     """The callback between body and final dot: lets it pass only while the delivery is ours."""
 
     job: _Job
+    row: Delivery
     claim: Claim
     limit: float
     committed: bool = False
@@ -528,6 +611,7 @@ class _Gate:
         self.committed = job.ledger.commit(self.claim)
         self.fenced_off = not self.committed
         if self.committed:
+            job.hear("committing", replace(self.row, state=State.COMMITTING))
             job.hook("committed")
         # A pause of the machine since the claim must not lead to a late dot.
         if job.monotonic() >= self.limit:
@@ -540,15 +624,17 @@ def _attempt(job: _Job, session: Session, row: Delivery) -> None:
     claim = job.ledger.claim(row.key)
     if claim is None:
         return  # another process has it
+    row = replace(row, state=State.CLAIMED, attempts=row.attempts + 1)
+    job.hear("claimed", row)
     job.hook("claimed")
-    gate = _Gate(job, claim, job.monotonic() + _HARD_LIMIT)
+    gate = _Gate(job, row, claim, job.monotonic() + _HARD_LIMIT)
     began = job.clock()
-    next_at = began + back_off(row.attempts + 1)
+    next_at = began + back_off(row.attempts)
     try:
         envelope = Envelope(row.key, row.recipient, job.ledger.message(row))
         words = session.deliver(envelope, commit=gate)
     except OutcomeUnknownError as error:
-        _record(job, claim, State.UNKNOWN, str(error))
+        _record(job, row, claim, State.UNKNOWN, str(error))
         if isinstance(session, Reconciles):
             _doubt(job, row.key, began)
     except DeliveryError as error:
@@ -556,7 +642,9 @@ def _attempt(job: _Job, session: Session, row: Delivery) -> None:
             return  # it is no longer ours to write about
         if gate.closed:
             # A person who stopped the run may start it again at once.
-            _record(job, claim, State.PENDING, gate.closed, None if job.stop() else next_at)
+            _record(
+                job, row, claim, State.PENDING, gate.closed, next_at=None if job.stop() else next_at
+            )
         else:
             _record_failure(job, row, claim, error, next_at)
     except BaseException:
@@ -566,7 +654,7 @@ def _attempt(job: _Job, session: Session, row: Delivery) -> None:
         raise
     else:
         job.hook("replied")
-        _record(job, claim, State.SENT, words)
+        _record(job, row, claim, State.SENT, words)
         job.hook("recorded")
         _complete(job, session, envelope, words)
 
@@ -580,20 +668,30 @@ def _record_failure(
         later = error.retry_after > _LONGEST_WAIT
     if error.concerns_all:
         job.paused[row.channel] = _NEVER if error.permanent or later else next_at
-        _record(job, claim, State.PENDING, str(error), None if error.permanent else next_at)
+        if error.permanent:
+            job.blocked.add(row.channel)
+        _record(
+            job, row, claim, State.PENDING, str(error), next_at=None if error.permanent else next_at
+        )
     elif error.permanent:
-        _record(job, claim, State.REFUSED, str(error))
+        _record(job, row, claim, State.REFUSED, str(error))
     else:
-        _record(job, claim, State.DEFERRED, str(error), next_at)
+        _record(job, row, claim, State.DEFERRED, str(error), next_at=next_at)
 
 
 def _record(
-    job: _Job, claim: Claim, state: State, words: str, next_at: datetime | None = None
+    job: _Job,
+    row: Delivery,
+    claim: Claim,
+    state: State,
+    words: str,
+    *,
+    next_at: datetime | None = None,
 ) -> None:
     """Write an outcome down; whatever happens here, nothing is sent again because of it."""
     for left in reversed(range(_RECORD_TRIES)):
         try:
-            job.ledger.record(claim, state, words, next_at=next_at)
+            ours = job.ledger.record(claim, state, words, next_at=next_at)
         except LedgerError as error:
             if not left:
                 raise LedgerError(
@@ -603,6 +701,9 @@ def _record(
                 ) from error
             job.sleep(1)
         else:
+            if ours:
+                done = replace(row, state=state, note=words, next_at=next_at)
+                job.hear(_HEARD.get(state, "deferred"), done)
             return
 
 
@@ -617,7 +718,7 @@ def back_off(attempts: int) -> timedelta:
 def _close(
     job: _Job, keys: frozenset[str], before: Mapping[str, Delivery], edition: Edition
 ) -> SendResult:
-    if job.until is not None and job.clock() >= job.until:
+    if not job.in_time(job.clock()):
         job.ledger.expire(job.digest_id, job.business_date)
     rows = [row for row in job.deliveries() if row.key in keys or row.state is State.UNKNOWN]
     # Of earlier days too, in every call until a person has settled them.
@@ -630,7 +731,11 @@ def _close(
         job.ledger.mark_run(job.digest_id, job.business_date, RunState.DONE)
     zone = edition.scorecard.period.timezone
     outcomes = tuple(
-        _outcome(row, before.get(row.key), zone, job.remarks.get(row.key, "")) for row in rows
+        replace(
+            _outcome(row, before.get(row.key), zone, job.remarks.get(row.key, "")),
+            blocked=row.state in WAITING and row.channel in job.blocked,
+        )
+        for row in rows
     )
     return SendResult(_exit_code(outcomes), outcomes, edition)
 
@@ -645,7 +750,7 @@ def _exit_code(outcomes: Sequence[Outcome]) -> int:
 def _outcome(row: Delivery, before: Delivery | None, zone: str, remark: str = "") -> Outcome:
     words = _words(row, before, ZoneInfo(zone)) + (f"; {remark}" if remark else "")
     text = f"{row.channel} {masked(row.recipient)}: {words}"
-    return Outcome(row.channel, row.recipient, row.state, text)
+    return Outcome(row.channel, row.recipient, row.state, text, row.key, row.note or "")
 
 
 def _words(row: Delivery, before: Delivery | None, zone: ZoneInfo) -> str:

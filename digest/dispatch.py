@@ -17,12 +17,13 @@ from zoneinfo import ZoneInfo
 
 from digest import delivery
 from digest.addresses import masked
+from digest.clocks import REFUSE_SKEW, WARN_SKEW
 from digest.compose import Memory, compose, due_on, facts_of, measured_deals
-from digest.connectors import Metered
+from digest.connectors import Metered, TellsTime
 from digest.due import Standing, days_off, due, why_skipped
 from digest.editions import drop_since, history_serves
 from digest.errors import ConfigError, ConnectorError, Reason
-from digest.ledger import open_ledger, read_ledger
+from digest.ledger import RunState, open_ledger, read_ledger
 from digest.model import Period, month_start
 from digest.snapshot import (
     counts_from_json,
@@ -33,8 +34,9 @@ from digest.snapshot import (
 )
 
 if TYPE_CHECKING:
-    from digest.delivery import SendResult
+    from digest.delivery import Outcome, SendResult
     from digest.editions import Due
+    from digest.ledger import Delivery
     from digest.ledger.histories import History
     from digest.ledger.store import Reader
     from digest.model import Edition, Finding, LeadCounts, Message, Recipient
@@ -49,6 +51,7 @@ class Now:
     sleep: Callable[[float], None]
     stop: Callable[[], bool] = lambda: False
     tell: Callable[[str], None] = lambda _text: None
+    hear: Callable[[str, Delivery | None], None] = lambda _event, _row: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +66,7 @@ class Report:
     lines: tuple[str, ...]
     happened: bool
     edition: Edition | None = None
+    outcomes: tuple[Outcome, ...] = ()
 
 
 # ------------------------------------------------------------------------------------------ looking
@@ -300,6 +304,7 @@ def _send(
         )
         memory = Memory(previous, memory_of(settings, business_date).sent_on, kept)
         edition = compose(settings, business_date, now=now.clock(), memory=memory)
+        refuse_skew(settings, now)
         if not accept_drop:
             refuse_a_drop(settings, previous, edition)
         return edition
@@ -321,21 +326,26 @@ def _send(
         named=named,
         stop=now.stop,
         tell=now.tell,
+        hear=now.hear,
     )
 
 
 def _too_late(settings: Settings, now: Now, business_date: date) -> Report:
     ledger = open_ledger(settings.ledger, clock=now.clock, pin=pin_of(settings))
+    before = ledger.run(settings.id, business_date)
     result = delivery.expire(
         digest_id=settings.id, business_date=business_date, ledger=ledger, zone=settings.timezone
     )
     if result.exit_code == 0:
-        return Report(0, result.lines, happened=False)
+        return Report(0, result.lines, happened=False, outcomes=result.outcomes)
     line = (
         f"too late: send_until was {settings.send_until:%H:%M}; the next edition covers these days, "
         f"or send this one now with --date {business_date}"
     )
-    return Report(result.exit_code, (line, *result.lines), happened=True)
+    news = before is None or before.state is not RunState.EXPIRED
+    reason = [result.note] if result.note else []
+    lines = (line, *reason, *result.lines)
+    return Report(result.exit_code, lines, happened=news, outcomes=result.outcomes)
 
 
 def refuse_passing_disk(settings: Settings, environment: Mapping[str, str]) -> None:
@@ -362,6 +372,25 @@ def pin_of(settings: Settings) -> Path:
     return settings.folder / f".{settings.ledger.name}.id"
 
 
+def refuse_skew(settings: Settings, now: Now) -> None:
+    """Hold an edition whose source has another time than this machine: one of them cuts days wrongly.
+
+    Raises:
+        ConnectorError: the clocks differ by more than ten minutes; from two minutes on it is only told.
+    """
+    source = settings.connector
+    theirs = source.source_time() if isinstance(source, TellsTime) else None
+    if theirs is None:
+        return
+    off = abs(theirs - now.clock())
+    what = f"this machine's clock and that of the source differ by {off // timedelta(minutes=1)} minutes"
+    remedy = "set the clock that is wrong (NTP)"
+    if off > REFUSE_SKEW:
+        raise ConnectorError(settings.connector_name, Reason.TRANSIENT, what, remedy=remedy)
+    if off > WARN_SKEW:
+        now.tell(f"warning: {settings.connector_name}: {what}; {remedy}")
+
+
 def refuse_a_drop(settings: Settings, previous: Edition | None, edition: Edition) -> None:
     """Hold an edition whose month fell more than corrections explain.
 
@@ -376,9 +405,10 @@ def refuse_a_drop(settings: Settings, previous: Edition | None, edition: Edition
         return
     raise ConnectorError(
         settings.connector_name,
-        Reason.UNRECONCILED,
+        Reason.DROP,
         f"the month's leads fell from {before} to {before - fallen} since the last edition",
-        remedy="look at the source; if the fall is real, send with --accept-drop",
+        remedy="look at the source; if the fall is real: "
+        f"digest send {settings.path.name} --accept-drop",
     )
 
 
@@ -414,4 +444,10 @@ def send_test(settings: Settings, now: Now, recipient: Recipient, day: date | No
 
 def _report(result: SendResult) -> Report:
     quiet = all("already sent" in line for line in result.lines)
-    return Report(result.exit_code, result.lines, happened=not quiet, edition=result.edition)
+    return Report(
+        result.exit_code,
+        result.lines,
+        happened=not quiet,
+        edition=result.edition,
+        outcomes=result.outcomes,
+    )

@@ -191,12 +191,14 @@ class Origin:
         source: what was read, as the user knows it ("leads.xlsx", "postgresql://crm.example/sales, leads").
         query: what was asked, without secrets; None when there was no query.
         calls: requests or statements made.
+        quota: calls that the source's account has used and may make in 24 hours, once few are left.
     """
 
     connector: str
     source: str
     query: str | None = None
     calls: int = 0
+    quota: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -703,6 +705,11 @@ class Edition:
     drift: tuple[Drift, ...] | None = None
     link: str | None = None
 
+    @property
+    def judged(self) -> Scorecard:
+        """The scorecard that the verdict is about: the closed month's on a month close, else the month's."""
+        return self.closed.scorecard if self.closed else self.scorecard
+
 
 # -------------------------------------------------------------------------------------- the message
 
@@ -837,6 +844,8 @@ class MailHeaders:
         timezone: IANA zone of the Date header.
         thread: the mails of a month form one conversation, which costs them the verdict in the subject.
         dkim: key to sign with, None to leave that to the relay.
+        idempotency_header: name of the header in which the relay looks for a key of the delivery, to
+            know again what it has taken; None for none.
     """
 
     sender: str
@@ -847,6 +856,7 @@ class MailHeaders:
     timezone: str = "Europe/Zurich"
     thread: bool = False
     dkim: Dkim | None = None
+    idempotency_header: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

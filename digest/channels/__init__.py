@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol, runtime_checkable
 
 from digest.channels.file import File
+from digest.channels.graph import Graph
 from digest.channels.slack import Slack
 from digest.channels.smtp import Smtp
 from digest.channels.teams import Teams
@@ -61,6 +62,18 @@ class Repeatable(Protocol):
 
 
 @runtime_checkable
+class Remembers(Protocol):
+    """A channel whose other side knows again what it has taken, by a key that the message carries."""
+
+    def remembers(self, envelope: Envelope) -> timedelta | None:
+        """Return for how long after an attempt of unknown outcome the same message may go out once more.
+
+        Within that time the other side takes it or knows it, and shows it once. None: never by itself,
+        because the settings say "hold" or because this very message carries no key.
+        """
+
+
+@runtime_checkable
 class Reconciles(Protocol):
     """A session that can find out what became of a message whose outcome is unknown."""
 
@@ -84,6 +97,7 @@ class Completes(Protocol):
 
 CHANNELS: Mapping[str, type[Channel]] = {
     "file": File,
+    "graph": Graph,
     "slack": Slack,
     "smtp": Smtp,
     "teams": Teams,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime, timedelta
@@ -13,10 +12,11 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    Engine,
+    FromClause,
     RowMapping,
     Select,
     Table,
+    insert,
     or_,
     select,
     update,
@@ -27,6 +27,7 @@ from digest.errors import LedgerError
 from digest.ledger import (
     AT_WORK,
     WAITING,
+    Attempt,
     Claim,
     Decision,
     Delivery,
@@ -36,11 +37,12 @@ from digest.ledger import (
     State,
     leases,
 )
-from digest.ledger.file import explained
+from digest.ledger.backend import Backend
 from digest.ledger.histories import History, read_history, write_history
 from digest.ledger.leases import Lease
 from digest.ledger.owner import Owner, read_owner
-from digest.ledger.tables import contents, deliveries, runs
+from digest.ledger.seal import Seal, write_seal
+from digest.ledger.tables import COMMITS, attempts, closed, contents, deliveries, meta, runs
 
 CLAIM_LEASE = timedelta(seconds=480)
 COMMIT_LEASE = timedelta(seconds=660)  # the 600 s wait for the reply and a minute
@@ -61,30 +63,41 @@ _BEFORE = {
 class Reader:
     """Looks at a ledger and never changes it."""
 
-    def __init__(self, engine: Engine, path: Path) -> None:
-        self._engine = engine
-        self._path = path
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
 
-    def run(self, digest: str, business_date: date) -> Run | None:
+    def run(self, digest: str, business_date: date, *, correction: int = 0) -> Run | None:
         """Return the run of a digest and date, None when there was none."""
-        rows = self._rows(select(runs).where(*_run(digest, business_date, runs)))
+        rows = self._rows(select(runs).where(*_run(runs, digest, business_date, correction)))
         return _as_run(rows[0]) if rows else None
 
     def runs(self, digest: str | None = None, *, limit: int = 30) -> tuple[Run, ...]:
-        """Return runs, newest first."""
-        query = select(runs).order_by(runs.c.business_date.desc(), runs.c.digest).limit(limit)
+        """Return runs, corrections too, newest first."""
+        newest = (runs.c.business_date.desc(), runs.c.digest, runs.c.correction.desc())
+        query = select(runs).order_by(*newest).limit(limit)
         chosen = query if digest is None else query.where(runs.c.digest == digest)
         return tuple(_as_run(row) for row in self._rows(chosen))
 
-    def deliveries(self, digest: str, business_date: date) -> tuple[Delivery, ...]:
+    def deliveries(
+        self, digest: str, business_date: date, *, correction: int = 0
+    ) -> tuple[Delivery, ...]:
         """Return the deliveries of a run, by key."""
-        query = select(deliveries).where(*_run(digest, business_date, deliveries))
+        query = select(deliveries).where(*_run(deliveries, digest, business_date, correction))
         return tuple(_as_delivery(row) for row in self._rows(query.order_by(deliveries.c.key)))
 
     def delivery(self, key: str) -> Delivery | None:
         """Return one delivery, None when the key is not known."""
         rows = self._rows(select(deliveries).where(deliveries.c.key == key))
         return _as_delivery(rows[0]) if rows else None
+
+    def attempts(
+        self, digest: str, business_date: date, *, correction: int = 0
+    ) -> tuple[Attempt, ...]:
+        """Return every attempt of a run's deliveries, by key and in order."""
+        chosen = _run(deliveries, digest, business_date, correction)
+        query = select(attempts).join(deliveries).where(*chosen)
+        rows = self._rows(query.order_by(attempts.c.key, attempts.c.generation))
+        return tuple(_as_attempt(row) for row in rows)
 
     def unknown(self) -> tuple[Delivery, ...]:
         """Return every delivery whose outcome a person has to settle, oldest first."""
@@ -96,6 +109,7 @@ class Reader:
         """Return how the runs of some dates ended, by digest and date, but for those with work left."""
         query = select(runs.c.digest, runs.c.business_date, runs.c.state).where(
             runs.c.business_date.in_(tuple(dates)),
+            runs.c.correction == 0,
             runs.c.state.in_(ENDED),
             ~_has((*WAITING, *AT_WORK)),
         )
@@ -104,9 +118,9 @@ class Reader:
             for row in self._rows(query)
         }
 
-    def edition(self, digest: str, business_date: date) -> str | None:
+    def edition(self, digest: str, business_date: date, *, correction: int = 0) -> str | None:
         """Return the frozen edition as JSON, None when none was frozen."""
-        run = self.run(digest, business_date)
+        run = self.run(digest, business_date, correction=correction)
         return self._content(run.edition).decode() if run and run.edition else None
 
     def sent_editions(
@@ -118,6 +132,8 @@ class Reader:
         limit: int = 400,
     ) -> tuple[str, ...]:
         """Return editions that reached at least one recipient, as JSON, newest first.
+
+        Of a date with corrections it is the newest of them that reached somebody.
 
         Args:
             digest: id of the digest.
@@ -147,18 +163,24 @@ class Reader:
         """Return the frozen bytes of a delivery."""
         return self._content(delivery.message)
 
+    def __str__(self) -> str:
+        return str(self._backend)
+
     @staticmethod
     def _sent_runs(digest: str, before: date | None) -> Select[Any]:
-        sent = (
-            select(deliveries.c.key)
-            .where(
-                deliveries.c.digest == runs.c.digest,
-                deliveries.c.business_date == runs.c.business_date,
-                deliveries.c.state == State.SENT,
-            )
-            .exists()
+        later = runs.alias()
+        corrected = select(later.c.digest).where(
+            later.c.digest == runs.c.digest,
+            later.c.business_date == runs.c.business_date,
+            later.c.correction > runs.c.correction,
+            _has((State.SENT,), later),
         )
-        query = select(runs).where(runs.c.digest == digest, runs.c.edition.is_not(None), sent)
+        query = select(runs).where(
+            runs.c.digest == digest,
+            runs.c.edition.is_not(None),
+            _has((State.SENT,)),
+            ~corrected.exists(),
+        )
         limited = query if before is None else query.where(runs.c.business_date < before)
         return limited.order_by(runs.c.business_date.desc())
 
@@ -167,7 +189,7 @@ class Reader:
         content: bytes = self._rows(query)[0]["content"]
         if hashlib.sha256(content).hexdigest() != sha256:
             raise LedgerError(
-                f"ledger {self._path} is damaged: content {sha256[:12]} has changed",
+                f"{self._backend} is damaged: content {sha256[:12]} has changed",
                 remedy="restore it from a backup",
             )
         return content
@@ -176,9 +198,13 @@ class Reader:
         with self._transaction() as connection:
             return connection.execute(query).mappings().all()
 
+    def describe(self) -> str:
+        """Say which database the ledger is in, and whom it can serve."""
+        return self._backend.describe()
+
     @contextmanager
     def _transaction(self) -> Iterator[Connection]:
-        with explained(self._path), self._engine.begin() as connection:
+        with self._backend.explained(), self._backend.engine.begin() as connection:
             yield connection
 
 
@@ -194,64 +220,82 @@ class Ledger(Reader):
 
     def __init__(
         self,
-        engine: Engine,
-        path: Path,
+        backend: Backend,
         *,
         clock: Callable[[], datetime],
         owner: Owner,
         gone: Callable[[Owner], bool],
+        seal: Path | None = None,
     ) -> None:
-        super().__init__(engine, path)
+        super().__init__(backend)
+        self._seal = seal
         self._clock = clock
         self._gone = gone
         self.owner = owner
 
     # -------------------------------------------------------------------------------------- runs
 
-    def open_run(self, digest: str, business_date: date) -> Run:
+    def open_run(self, digest: str, business_date: date, *, correction: int = 0) -> Run:
         """Return the run of a digest and date, made when it is the first call."""
-        now = self._clock()
-        row = {
-            "digest": digest,
-            "business_date": business_date,
-            "state": RunState.PLANNED,
-            "created_at": now,
-            "changed_at": now,
-        }
-        with self._transaction() as connection:
+        with self._change() as (connection, now):
+            row = {
+                "digest": digest,
+                "business_date": business_date,
+                "correction": correction,
+                "state": RunState.PLANNED,
+                "created_at": now,
+                "changed_at": now,
+            }
+            found = connection.execute(
+                select(deliveries.c.key).where(*_run(deliveries, digest, business_date, correction))
+            ).first()
+            if found is None:
+                _refuse_closed(connection, digest, business_date, correction)
             _insert_new(connection, runs, [row])
-            query = select(runs).where(*_run(digest, business_date, runs))
+            query = select(runs).where(*_run(runs, digest, business_date, correction))
             return _as_run(connection.execute(query).mappings().one())
 
     def mark_run(
-        self, digest: str, business_date: date, state: RunState, note: str | None = None
+        self,
+        digest: str,
+        business_date: date,
+        state: RunState,
+        note: str | None = None,
+        *,
+        correction: int = 0,
     ) -> None:
         """Write how far a run has come, and why."""
-        with self._transaction() as connection:
-            self._mark(connection, digest, business_date, state, note)
+        run = _run(runs, digest, business_date, correction)
+        with self._change() as (connection, now):
+            _mark(connection, run, now, state, note)
 
     def mark_before_messages(
-        self, digest: str, business_date: date, state: RunState, note: str | None = None
+        self,
+        digest: str,
+        business_date: date,
+        state: RunState,
+        note: str | None = None,
+        *,
+        correction: int = 0,
     ) -> None:
         """Likewise, unless messages are stored already, perhaps by another process that sends them."""
-        planned = select(deliveries.c.key).where(*_run(digest, business_date, deliveries)).exists()
-        with self._transaction() as connection:
-            self._mark(connection, digest, business_date, state, note, ~planned)
+        run = _run(runs, digest, business_date, correction)
+        with self._change() as (connection, now):
+            _mark(connection, (*run, ~_has(State)), now, state, note)
 
-    def freeze_edition(self, digest: str, business_date: date, text: str) -> str:
+    def freeze_edition(
+        self, digest: str, business_date: date, text: str, *, correction: int = 0
+    ) -> str:
         """Store the edition unless one is stored, and return the stored one: the first wins."""
-        with self._transaction() as connection:
-            run = select(runs.c.edition).where(*_run(digest, business_date, runs))
-            if connection.execute(run).scalar_one() is None:
+        run = _run(runs, digest, business_date, correction)
+        with self._change() as (connection, now):
+            query = select(runs.c.edition).where(*run)
+            if connection.execute(query).scalar_one() is None:
                 sha256 = _store(connection, text.encode())
-                connection.execute(
-                    update(runs).where(*_run(digest, business_date, runs)).values(edition=sha256)
-                )
-                self._mark(connection, digest, business_date, RunState.COLLECTED)
+                connection.execute(update(runs).where(*run).values(edition=sha256))
+                _mark(connection, run, now, RunState.COLLECTED)
             stored = select(contents.c.content).join(runs, runs.c.edition == contents.c.sha256)
-            frozen: bytes = connection.execute(
-                stored.where(*_run(digest, business_date, runs))
-            ).scalar_one()
+            frozen: bytes = connection.execute(stored.where(*run)).scalar_one()
             return frozen.decode()
 
     def keep_history(self, digest: str, history: History) -> None:
@@ -259,21 +303,29 @@ class Ledger(Reader):
         with self._transaction() as connection:
             write_history(connection, digest, history)
 
-    def plan(self, digest: str, business_date: date, planned: Sequence[Planned]) -> None:
+    def plan(
+        self,
+        digest: str,
+        business_date: date,
+        planned: Sequence[Planned],
+        *,
+        correction: int = 0,
+    ) -> None:
         """Store deliveries with their finished messages, all or none; known keys stay as they are."""
-        if shutil.disk_usage(self._path.parent).free < self.room:
+        free = self._backend.free()
+        if free is not None and free < self.room:
             raise LedgerError(
-                f"ledger {self._path} has less than {self.room // 1_000_000} MB left on its disk",
+                f"{self._backend} has less than {self.room // 1_000_000} MB left on its disk",
                 remedy="free some space, then run again",
                 passing=True,
             )
-        now = self._clock()
-        with self._transaction() as connection:
+        with self._change() as (connection, now):
             rows = [
                 {
                     "key": one.key,
                     "digest": digest,
                     "business_date": business_date,
+                    "correction": correction,
                     "channel": one.channel,
                     "recipient": one.recipient,
                     "state": State.PENDING,
@@ -286,57 +338,63 @@ class Ledger(Reader):
                 for one in planned
             ]
             if rows:
+                _refuse_closed(connection, digest, business_date, correction)
                 _insert_new(connection, deliveries, rows)
-            self._mark(connection, digest, business_date, RunState.SENDING)
+            run = _run(runs, digest, business_date, correction)
+            _mark(connection, run, now, RunState.SENDING)
 
-    def cancel_except(self, digest: str, business_date: date, keys: Sequence[str]) -> int:
+    def cancel_except(
+        self, digest: str, business_date: date, keys: Sequence[str], *, correction: int = 0
+    ) -> int:
         """Cancel waiting deliveries whose recipient is no longer wanted; return how many."""
-        chosen = (*_run(digest, business_date, deliveries), deliveries.c.key.not_in(keys))
-        return self._settle_waiting(chosen, State.CANCELLED, REMOVED)
+        run = _run(deliveries, digest, business_date, correction)
+        return self._settle_waiting((*run, deliveries.c.key.not_in(keys)), State.CANCELLED, REMOVED)
 
-    def restore(self, digest: str, business_date: date, keys: Sequence[str]) -> int:
+    def restore(
+        self, digest: str, business_date: date, keys: Sequence[str], *, correction: int = 0
+    ) -> int:
         """Let deliveries wait again whose recipient had been removed; what a person cancelled stays so."""
         query = update(deliveries).where(
-            *_run(digest, business_date, deliveries),
+            *_run(deliveries, digest, business_date, correction),
             deliveries.c.key.in_(keys),
             deliveries.c.state == State.CANCELLED,
             deliveries.c.note == REMOVED,
         )
-        values = {"state": State.PENDING, "note": None, "changed_at": self._clock()}
-        with self._transaction() as connection:
+        with self._change() as (connection, now):
+            values = {"state": State.PENDING, "note": None, "changed_at": now}
             return connection.execute(query.values(values)).rowcount
 
-    def expire(self, digest: str, business_date: date) -> int:
+    def expire(self, digest: str, business_date: date, *, correction: int = 0) -> int:
         """Give up on waiting deliveries because the time to send has passed; return how many."""
-        chosen = _run(digest, business_date, deliveries)
+        chosen = _run(deliveries, digest, business_date, correction)
         return self._settle_waiting(chosen, State.EXPIRED, None)
 
     def expire_before(self, digest: str, business_date: date) -> int:
         """End the runs of earlier dates that nobody came back to in time; return how many deliveries."""
         earlier = (runs.c.digest == digest, runs.c.business_date < business_date)
         left = update(runs).where(*earlier, runs.c.state.not_in(ENDED), ~_has(AT_WORK))
-        now = self._clock()
-        with self._transaction() as connection:
+        with self._change() as (connection, now):
             served = left.where(_has(State), ~_has(WAITING))
             connection.execute(served.values(state=RunState.DONE, changed_at=now))
             connection.execute(left.values(state=RunState.EXPIRED, changed_at=now))
         chosen = (deliveries.c.digest == digest, deliveries.c.business_date < business_date)
         return self._settle_waiting(chosen, State.EXPIRED, None)
 
-    def reopen(self, digest: str, business_date: date) -> int:
+    def reopen(self, digest: str, business_date: date, *, correction: int = 0) -> int:
         """Let expired deliveries wait again, because a person asks; no part of them was ever sent."""
-        values = {"state": State.PENDING, "changed_at": self._clock()}
-        with self._transaction() as connection:
+        with self._change() as (connection, now):
+            values = {"state": State.PENDING, "changed_at": now}
             query = update(deliveries).where(
-                *_run(digest, business_date, deliveries), deliveries.c.state == State.EXPIRED
+                *_run(deliveries, digest, business_date, correction),
+                deliveries.c.state == State.EXPIRED,
             )
             return connection.execute(query.values(values)).rowcount
 
     def _settle_waiting(self, chosen: Sequence[Any], state: State, note: str | None) -> int:
-        values: dict[str, object] = {"state": state, "changed_at": self._clock(), "next_at": None}
-        if note is not None:
-            values["note"] = note
-        with self._transaction() as connection:
+        with self._change() as (connection, now):
+            values: dict[str, object] = {"state": state, "changed_at": now, "next_at": None}
+            if note is not None:
+                values["note"] = note
             query = update(deliveries).where(*chosen, deliveries.c.state.in_(WAITING))
             return connection.execute(query.values(values)).rowcount
 
@@ -344,9 +402,9 @@ class Ledger(Reader):
 
     def claim(self, key: str) -> Claim | None:
         """Take a waiting delivery that is due; None when it is not, or another process has it."""
-        now = self._clock()
-        due = or_(deliveries.c.next_at.is_(None), deliveries.c.next_at <= now)
-        with self._transaction() as connection:
+        # The next attempt was set by a caller's clock, so it is compared with a caller's clock.
+        due = or_(deliveries.c.next_at.is_(None), deliveries.c.next_at <= self._clock())
+        with self._change() as (connection, now):
             taken = connection.execute(
                 update(deliveries)
                 .where(deliveries.c.key == key, deliveries.c.state.in_(WAITING), due)
@@ -363,16 +421,21 @@ class Ledger(Reader):
             if taken.rowcount != 1:
                 return None
             query = select(deliveries.c.generation).where(deliveries.c.key == key)
-            return Claim(key, connection.execute(query).scalar_one())
+            claim = Claim(key, connection.execute(query).scalar_one())
+            connection.execute(
+                insert(attempts).values(
+                    key=key, generation=claim.generation, owner=str(self.owner), began_at=now
+                )
+            )
+            return claim
 
     def commit(self, claim: Claim) -> bool:
         """Write down that the next thing sent hands the message over; False: send nothing.
 
         This is the fence: a process whose lease has run out, or whose delivery somebody else has
-        taken since, changes no row here.
+        taken since, changes no row here. What it lets pass is known to the seal before it is sent.
         """
-        now = self._clock()
-        with self._transaction() as connection:
+        with self._change() as (connection, now):
             fenced = connection.execute(
                 update(deliveries)
                 .where(
@@ -383,14 +446,17 @@ class Ledger(Reader):
                 )
                 .values(state=State.COMMITTING, lease_until=now + COMMIT_LEASE, changed_at=now)
             )
-            return fenced.rowcount == 1
+            if fenced.rowcount != 1:
+                return False
+            seal = _count_commit(connection, claim.key)
+        write_seal(self._seal, seal)
+        return True
 
     def record(
         self, claim: Claim, state: State, note: str, *, next_at: datetime | None = None
     ) -> bool:
         """Write an attempt's outcome; False when somebody else has decided about it meanwhile."""
-        now = self._clock()
-        with self._transaction() as connection:
+        with self._change() as (connection, now):
             written = connection.execute(
                 update(deliveries)
                 .where(
@@ -407,7 +473,10 @@ class Ledger(Reader):
                     sent_at=now if state is State.SENT else None,
                 )
             )
-            return written.rowcount == 1
+            if written.rowcount != 1:
+                return False
+            _end_attempt(connection, claim, now, state, note)
+            return True
 
     def recover(self) -> tuple[Delivery, ...]:
         """Take up what dead or stalled processes left; return those deliveries as they were.
@@ -415,9 +484,8 @@ class Ledger(Reader):
         A claimed one waits again: no end of message was sent. A committing one becomes unknown,
         unless doing it twice is harmless.
         """
-        now = self._clock()
-        with self._transaction() as connection:
-            query = select(deliveries).where(deliveries.c.state.in_(AT_WORK))
+        with self._change() as (connection, now):
+            query = select(deliveries).where(deliveries.c.state.in_(AT_WORK)).with_for_update()
             left = [
                 one
                 for row in connection.execute(query).mappings()
@@ -425,15 +493,15 @@ class Ledger(Reader):
             ]
             for one in left:
                 again = one.state is State.CLAIMED or one.repeatable
+                state = State.PENDING if again else State.UNKNOWN
+                before = "the end of the message" if again else "the answer came"
+                words = f"{one.owner} ended before {before}"
                 connection.execute(
                     update(deliveries)
                     .where(deliveries.c.key == one.key)
-                    .values(
-                        state=State.PENDING if again else State.UNKNOWN,
-                        note=None if again else f"{one.owner} ended before the answer came",
-                        changed_at=now,
-                    )
+                    .values(state=state, note=None if again else words, changed_at=now)
                 )
+                _end_attempt(connection, Claim(one.key, one.generation), now, state, words)
         return tuple(left)
 
     def resolve(self, key: str, decision: Decision) -> Delivery:
@@ -443,10 +511,9 @@ class Ledger(Reader):
             LedgerError: there is no such delivery, it is not open to a decision, or a process
                 may still be working on it.
         """
-        now = self._clock()
-        with self._transaction() as connection:
+        with self._change() as (connection, now):
             query = select(deliveries).where(deliveries.c.key == key)
-            row = connection.execute(query).mappings().one_or_none()
+            row = connection.execute(query.with_for_update()).mappings().one_or_none()
             if row is None:
                 raise LedgerError(f"no delivery {key!r}", remedy="`digest history` lists the keys")
             one = _as_delivery(row)
@@ -469,20 +536,49 @@ class Ledger(Reader):
 
     def take_lease(self, name: str, length: timedelta) -> Lease:
         """Take or renew a lease for this process; it may be somebody else's still, see `leases.take`."""
-        with self._transaction() as connection:
+        with self._change() as (connection, now):
             return leases.take(
-                connection,
-                name,
-                self.owner,
-                now=self._clock(),
-                length=length,
-                gone=self._gone,
+                connection, name, self.owner, now=now, length=length, gone=self._gone
             )
 
     def give_lease_back(self, name: str) -> None:
         """End this process's lease, so that another need not wait for its end."""
         with self._transaction() as connection:
             leases.give_back(connection, name, self.owner)
+
+    def accept_restored(self, seal: Seal, *, do: bool) -> tuple[Delivery, ...]:
+        """Go on with a ledger that was restored from a backup; return what becomes unknown by it.
+
+        Without `do` nothing changes.
+
+        What was sent since the backup is not known any more. So no edition is begun up to the newest
+        one that the seal knows, and what waits of them becomes unknown, for a person to settle.
+        """
+        words = "perhaps sent before the ledger was restored from a backup"
+        lost: list[Delivery] = []
+        with self._change() as (connection, now):
+            for digest, day in seal.newest.items():
+                query = select(deliveries).where(
+                    deliveries.c.digest == digest,
+                    deliveries.c.business_date <= day,
+                    deliveries.c.state.in_((*WAITING, *AT_WORK)),
+                )
+                rows = connection.execute(query).mappings().all()
+                lost += [_as_delivery(row) for row in rows]
+            if not do:
+                return tuple(lost)
+            for digest, day in seal.newest.items():
+                _close(connection, digest, day)
+            for one in lost:
+                values = {"state": State.UNKNOWN, "note": words, "changed_at": now}
+                connection.execute(
+                    update(deliveries).where(deliveries.c.key == one.key).values(values)
+                )
+                claim = Claim(one.key, one.generation)
+                if one.state in AT_WORK:
+                    _end_attempt(connection, claim, now, State.UNKNOWN, words)
+            _set_commits(connection, seal.commits)
+        return tuple(lost)
 
     def _check_decision(self, one: Delivery, decision: Decision, now: datetime) -> None:
         allowed = {State.UNKNOWN} | (set(WAITING) if decision is Decision.CANCEL else set())
@@ -511,35 +607,92 @@ class Ledger(Reader):
             one.owner is not None and one.owner != self.owner and self._gone(one.owner)
         )
 
-    def _mark(
-        self,
-        connection: Connection,
-        digest: str,
-        business_date: date,
-        state: RunState,
-        note: str | None = None,
-        *only: ColumnElement[bool],
-    ) -> None:
-        values = {"state": state, "note": note, "changed_at": self._clock()}
-        chosen = (*_run(digest, business_date, runs), *only)
-        connection.execute(update(runs).where(*chosen).values(values))
+    @contextmanager
+    def _change(self) -> Iterator[tuple[Connection, datetime]]:
+        """One commit, and the time for it, asked once nobody else is writing."""
+        with self._transaction() as connection:
+            yield connection, self._backend.now(connection, self._clock)
 
 
-def _run(digest: str, business_date: date, table: Table) -> tuple[Any, Any]:
-    return (table.c.digest == digest, table.c.business_date == business_date)
+def _mark(
+    connection: Connection,
+    chosen: Sequence[ColumnElement[bool]],
+    now: datetime,
+    state: RunState,
+    note: str | None = None,
+) -> None:
+    values = {"state": state, "note": note, "changed_at": now}
+    connection.execute(update(runs).where(*chosen).values(values))
 
 
-def _has(states: Iterable[State]) -> ColumnElement[bool]:
+def _run(
+    table: Table, digest: str, business_date: date, correction: int
+) -> tuple[ColumnElement[bool], ...]:
+    return (
+        table.c.digest == digest,
+        table.c.business_date == business_date,
+        table.c.correction == correction,
+    )
+
+
+def _has(states: Iterable[State], run: FromClause = runs) -> ColumnElement[bool]:
     """Whether a run has a delivery in one of the states."""
     return (
         select(deliveries.c.key)
         .where(
-            deliveries.c.digest == runs.c.digest,
-            deliveries.c.business_date == runs.c.business_date,
+            deliveries.c.digest == run.c.digest,
+            deliveries.c.business_date == run.c.business_date,
+            deliveries.c.correction == run.c.correction,
             deliveries.c.state.in_(tuple(states)),
         )
         .exists()
     )
+
+
+def _refuse_closed(
+    connection: Connection, digest: str, business_date: date, correction: int
+) -> None:
+    """Raise LedgerError for a date of which it is no longer known who got what.
+
+    A correction is a person's explicit act with a key of its own.
+    """
+    query = select(closed.c.until).where(closed.c.digest == digest)
+    until = connection.execute(query).scalar_one_or_none()
+    if until is not None and business_date <= until and not correction:
+        raise LedgerError(
+            f"{digest}: the edition of {business_date} may have been sent, but its records were purged "
+            f"or lost with a restored backup (up to {until}); it is not sent again",
+            remedy="the next edition covers its days",
+        )
+
+
+def _close(connection: Connection, digest: str, until: date) -> None:
+    """Begin no edition any more up to a date."""
+    _insert_new(connection, closed, [{"digest": digest, "until": until}])
+    later = (closed.c.digest == digest, closed.c.until < until)
+    connection.execute(update(closed).where(*later).values(until=until))
+
+
+def _count_commit(connection: Connection, key: str) -> Seal:
+    facts = {str(name): str(value) for name, value in connection.execute(select(meta))}
+    commits = int(facts.get(COMMITS, 0)) + 1
+    _set_commits(connection, commits)
+    query = select(deliveries.c.digest, deliveries.c.business_date).where(deliveries.c.key == key)
+    digest, day = connection.execute(query).one()
+    return Seal(facts["instance_id"], commits, {digest: day})
+
+
+def _set_commits(connection: Connection, commits: int) -> None:
+    _insert_new(connection, meta, [{"key": COMMITS, "value": "0"}])
+    connection.execute(update(meta).where(meta.c.key == COMMITS).values(value=str(commits)))
+
+
+def _end_attempt(
+    connection: Connection, claim: Claim, now: datetime, state: State, words: str
+) -> None:
+    chosen = (attempts.c.key == claim.key, attempts.c.generation == claim.generation)
+    values = {"ended_at": now, "outcome": state, "words": words}
+    connection.execute(update(attempts).where(*chosen).values(values))
 
 
 def _store(connection: Connection, content: bytes) -> str:
@@ -561,3 +714,8 @@ def _as_run(row: RowMapping) -> Run:
 def _as_delivery(row: RowMapping) -> Delivery:
     owner = read_owner(row["owner"]) if row["owner"] else None
     return Delivery(**{**dict(row), "state": State(row["state"]), "owner": owner})
+
+
+def _as_attempt(row: RowMapping) -> Attempt:
+    outcome = State(row["outcome"]) if row["outcome"] else None
+    return Attempt(**{**dict(row), "owner": read_owner(row["owner"]), "outcome": outcome})

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import TypeVar
 
 from digest.channels import CHANNELS, Channel
 from digest.connectors import CONNECTORS, Connector, MeasuresDeals, MeasuresFollowUp
 from digest.errors import nearest
 from digest.followup import Promise
+from digest.model import Recipient
 from digest.settings.adapters import build, is_table, known_keys
 from digest.settings.lines import Path as KeyPath
 from digest.settings.mistakes import clip, shown, unknown
 from digest.settings.reading import Reading, Table
-from digest.settings.recipients import check_recipients, check_wishes
-from digest.settings.sections import FollowUpSection
+from digest.settings.recipients import address_problem, check_recipients, check_wishes
+from digest.settings.sections import AlertsSection, FollowUpSection
+from digest.settings.values import Alerts
 
 T = TypeVar("T")
 _MOST_CHANNELS = 100
@@ -180,3 +182,74 @@ def _channel(
         mail="sender" in known_keys(cls)[()],  # what has a sender is mail
     )
     return _construct(reading, kind, {**table, "recipients": recipients}, at, CHANNELS)
+
+
+# ------------------------------------------------------------------------------------ whom to tell
+
+# Tables of [alerts]: the same settings as a channel of that name.
+WAYS = ("smtp", "slack")
+
+
+def alerts_of(reading: Reading, channels: Mapping[str, Channel]) -> Alerts:
+    """Return whom to tell when something is wrong; nobody without [alerts]."""
+    at = ("alerts",)
+    table = reading.table("alerts") or {}
+    own = {name: table[name] for name in WAYS if name in table}
+    rest = {name: value for name, value in table.items() if name not in WAYS}
+    section = build(AlertsSection, rest, at, reading.mistakes, also_known=WAYS)
+    operators = section.email if section else ()
+    for address in operators:
+        if problem := address_problem(address):
+            reading.mistakes.add((*at, "email"), problem)
+            return Alerts()
+    made = {name: _way(reading, name, value, operators) for name, value in own.items()}
+    _warn_of_readers(reading, channels, operators)
+    mail = made.get("smtp")
+    if operators and "smtp" not in own:
+        mail = _mail_to(channels, operators)
+        if mail is None:
+            reading.mistakes.add(
+                (*at, "email"),
+                "the digest has no mail channel to send an alert by; write [alerts.smtp], "
+                "which takes the settings of [channels.smtp]",
+            )
+    return Alerts(mail, made.get("slack"))
+
+
+def _way(reading: Reading, name: str, value: object, operators: Sequence[str]) -> Channel | None:
+    at = ("alerts", name)
+    table = is_table(value, at, reading.mistakes)
+    if table is None:
+        return None
+    if name != "smtp":
+        return _construct(reading, name, table, at, CHANNELS)
+    if "recipients" in table:
+        reading.mistakes.add((*at, "recipients"), "who is told stands in alerts.email; take it out")
+        return None
+    if not operators:
+        reading.mistakes.add(at, 'nobody is told by mail; write email = "ops@company.example"')
+        return None
+    given = {**table, "recipients": [{"address": address} for address in operators]}
+    return _construct(reading, name, given, at, CHANNELS)
+
+
+def _mail_to(channels: Mapping[str, Channel], operators: Sequence[str]) -> Channel | None:
+    """Return the digest's own mail channel with the operators instead of its readers."""
+    team = tuple(map(Recipient, operators))
+    for channel in channels.values():
+        if channel.form == "mime" and not getattr(channel, "repeatable", False):
+            return replace(channel, recipients=team)  # type: ignore[type-var]  # CHANNELS holds dataclasses
+    return None
+
+
+def _warn_of_readers(
+    reading: Reading, channels: Mapping[str, Channel], operators: Sequence[str]
+) -> None:
+    """Alerts are for whoever runs the digest; an address of the team's list would get them all."""
+    readers = {one.address.casefold() for way in channels.values() for one in way.recipients}
+    for address in operators:
+        if address.casefold() in readers:
+            reading.mistakes.warn(
+                ("alerts", "email"),
+                f"{address!r} also gets the digest; if it is a list, the whole team reads the alerts",
+            )

@@ -22,8 +22,9 @@ from digest.errors import ConfigError, nearest
 from digest.model import Brand, Secret, Segment, SegmentMap
 from digest.settings.adapters import build, is_table, known_keys
 from digest.settings.document import DEEPEST
-from digest.settings.edges import channels_of, connector_of, deals_of, follow_up_of
+from digest.settings.edges import WAYS, alerts_of, channels_of, connector_of, deals_of, follow_up_of
 from digest.settings.fiscal import read_periods
+from digest.settings.ledgers import LedgerSection, ledger_of
 from digest.settings.lines import Path as KeyPath
 from digest.settings.mistakes import (
     PASSWORD_IN_URL,
@@ -39,10 +40,12 @@ from digest.settings.plan import plan_of
 from digest.settings.reading import Reading, Table
 from digest.settings.sections import (
     WEEKDAYS,
+    AlertsSection,
     BrandSection,
     CalendarSection,
     FollowUpSection,
     Head,
+    HeartbeatSection,
     Hold,
     Schedule,
     SegmentSection,
@@ -54,7 +57,6 @@ from digest.settings.values import FiscalPeriod, Settings
 from digest.sla import Plan
 from digest.workdays import Calendar
 
-LEDGER = "ledger.sqlite"
 SHORTEST_WINDOW = timedelta(minutes=30)
 _ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _MOST_CALENDARS = 100
@@ -84,6 +86,8 @@ TOP = (
     "deals",
     "follow_up",
     "channels",
+    "alerts",
+    "heartbeat",
 )
 
 
@@ -106,7 +110,9 @@ def assemble(path: Path, data: Table, mistakes: Mistakes) -> Settings | None:
     deals = deals_of(reading, connector)
     follow_up = follow_up_of(reading, connector)
     channels = channels_of(reading, plan.segments if plan else None)
-    ledger = _ledger(reading)
+    alerts = alerts_of(reading, channels)
+    heartbeat = _heartbeat(reading)
+    ledger = ledger_of(reading)
     templates = _templates(reading, head)
     brand = _brand(reading)
     periods = _fiscal_periods(reading, head)
@@ -151,6 +157,9 @@ def assemble(path: Path, data: Table, mistakes: Mistakes) -> Settings | None:
         templates=templates,
         brand=brand,
         fiscal_periods=periods,
+        alerts=alerts,
+        heartbeat=heartbeat,
+        metrics_file=reading.folder / head.metrics_file if head.metrics_file else None,
         warnings=mistakes.warnings,
         lines=MappingProxyType(dict(mistakes.lines)),
     )
@@ -281,26 +290,18 @@ def _thresholds(limits: StatusThresholds, unassigned: Unassigned) -> Thresholds:
     )
 
 
-def _ledger_found(value: object) -> str:
-    """Name what was written without showing a URL, which may hold a password."""
-    if isinstance(value, Secret):
-        return "a secret"
-    return "a database URL" if isinstance(value, str) and "://" in value else shown(value)
+def _heartbeat(reading: Reading) -> Secret | None:
+    if "heartbeat" not in reading.data:
+        return None
+    # Whoever knows the address can report success, so no message shows it.
+    reading.mistakes.hide((reading.table("heartbeat") or {}).get("url"))
+    section = reading.section(HeartbeatSection, "heartbeat")
+    return section.url if section else None
 
 
 def _worksheet(reading: Reading) -> Path | None:
     named = reading.table("sla") or {}
     return reading.folder / str(named["worksheet"]) if named.get("worksheet") else None
-
-
-def _ledger(reading: Reading) -> Path:
-    value = reading.data.get("ledger", LEDGER)
-    if not isinstance(value, str) or not value.strip() or "://" in value:
-        reading.mistakes.hide(value)
-        allowed = 'a file on a local disk such as "ledger.sqlite"'
-        reading.mistakes.add(("ledger",), f"found {_ledger_found(value)}; allowed: {allowed}")
-        return reading.folder / LEDGER
-    return reading.folder / value
 
 
 # ------------------------------------------------------------------------------------------- calendars
@@ -458,6 +459,7 @@ def _fiscal_periods(reading: Reading, head: Head | None) -> tuple[FiscalPeriod, 
 def all_settings() -> tuple[str, ...]:
     """Return the dotted name of every setting there is, adapters' included, as documentation needs it."""
     sections = {
+        "ledger": LedgerSection,
         "brand": BrandSection,
         "schedule": Schedule,
         "hold": Hold,
@@ -467,6 +469,8 @@ def all_settings() -> tuple[str, ...]:
         "segments": SegmentSection,
         "sla": SlaSection,
         "follow_up": FollowUpSection,
+        "alerts": AlertsSection,
+        "heartbeat": HeartbeatSection,
         **{f"connector ({name})": cls for name, cls in CONNECTORS.items()},
         **{f"channels.{name}": cls for name, cls in CHANNELS.items()},
     }
@@ -476,4 +480,4 @@ def all_settings() -> tuple[str, ...]:
         for path, keys in known_keys(cls).items()
         for key in keys
     )
-    return (*_HEAD, "ledger", *nested)
+    return (*_HEAD, "ledger", *(f"alerts.{way}" for way in WAYS), *nested)

@@ -9,12 +9,14 @@ from datetime import date, datetime, time
 from decimal import Decimal
 from fractions import Fraction
 from typing import Annotated, Literal, TypeVar
+from urllib.parse import urlsplit
 
 from pydantic import PlainValidator
 
 from digest import notation
 from digest.errors import nearest
 from digest.followup import Hours, Promise
+from digest.model import Secret
 from digest.settings.mistakes import shown
 
 LANGUAGES = ("en", "de", "de-CH", "fr", "it")
@@ -120,6 +122,29 @@ def _list_of(one: Callable[[object], T]) -> Callable[[object], tuple[T, ...]]:
     return many
 
 
+def _text_or_texts(value: object) -> tuple[str, ...]:
+    return (_text(value),) if isinstance(value, str) else _list_of(_text)(value)
+
+
+def _ping_url(value: object) -> Secret:
+    """Take a reference or the address itself; either way it is a secret, so no message may show it."""
+    url = value.reveal() if isinstance(value, Secret) else value
+    if url == "":  # a reference that leads nowhere, which has been told
+        return Secret("")
+    needed = 'an address that begins with https://, or where it is kept: { env = "NAME" }'
+    try:
+        parts = urlsplit(url.strip()) if isinstance(url, str) else None
+        host = (parts.hostname or "") if parts else ""
+    except ValueError:
+        parts, host = None, ""
+    secure = parts is not None and (parts.scheme == "https" or host in _THIS_MACHINE)
+    if parts is None or not host or not secure or not str(url).strip().isprintable():
+        raise ValueError(f"is no usable address; allowed: {needed}")
+    if parts.scheme not in ("http", "https") or parts.username or parts.password or parts.fragment:
+        raise ValueError(f"holds a user name, a password or a #; allowed: {needed}")
+    return Secret(str(url).strip())
+
+
 def _weekday(value: object) -> str:
     if value not in WEEKDAYS:
         raise _needs(", ".join(WEEKDAYS), value)
@@ -127,6 +152,7 @@ def _weekday(value: object) -> str:
 
 
 _DURATION = re.compile(r"(?:(\d{1,4}) ?h)?(?: ?(\d{1,5}) ?min)?")
+_THIS_MACHINE = ("localhost", "127.0.0.1", "::1")
 _COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 _HOURS = re.compile(r"(\d\d?:\d\d) ?[-\u2013] ?(\d\d?:\d\d)")
 _LONGEST_MINUTES = 30 * 24 * 60
@@ -168,6 +194,8 @@ Colour = Annotated[str, PlainValidator(_colour)]
 Currency = Annotated[str, PlainValidator(_currency)]
 Text = Annotated[str, PlainValidator(_text)]
 Texts = Annotated[tuple[str, ...], PlainValidator(_list_of(_text))]
+TextOrTexts = Annotated[tuple[str, ...], PlainValidator(_text_or_texts)]
+PingUrl = Annotated[Secret, PlainValidator(_ping_url)]
 Flag = Annotated[bool, PlainValidator(_flag)]
 Weekdays = Annotated[tuple[str, ...], PlainValidator(_list_of(_weekday))]
 UpTo1000 = Annotated[int, PlainValidator(_whole(0, 1000))]
@@ -194,6 +222,7 @@ class Head:
     link: Text | None = None
     templates: Text | None = None
     fiscal_periods: Text | None = None
+    metrics_file: Text | None = None
 
 
 @dataclass(frozen=True)
@@ -220,6 +249,20 @@ class Hold:
     max_drop_leads: Count = 5
     max_drop_share: Ratio = Fraction(5, 100)
     on_partial: Literal["withhold", "banner"] = "withhold"
+
+
+@dataclass(frozen=True)
+class AlertsSection:
+    """[alerts]: who is told when something is wrong; its tables `smtp` and `slack` are channels."""
+
+    email: TextOrTexts = ()
+
+
+@dataclass(frozen=True)
+class HeartbeatSection:
+    """[heartbeat]: the dead-man's switch outside."""
+
+    url: PingUrl
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,8 @@ from digest.calculator import Thresholds
 from digest.channels import Channel
 from digest.connectors import Connector, MeasuresDeals, MeasuresFollowUp
 from digest.followup import Promise
-from digest.model import Brand, Segment
+from digest.ledger import Place
+from digest.model import Brand, Secret, Segment
 from digest.settings.lines import Path as KeyPath
 from digest.sla import Plan
 from digest.workdays import Calendar
@@ -35,6 +36,18 @@ class FiscalPeriod:
     start: date
 
 
+@dataclass(frozen=True)
+class Alerts:
+    """Whom to tell when something is wrong: whoever runs the digest, never its readers.
+
+    Attributes:
+        mail: channel whose recipients are the operators. slack: their channel. None for not set.
+    """
+
+    mail: Channel | None = None
+    slack: Channel | None = None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """One digest, ready to run. No field shows a secret.
@@ -47,9 +60,11 @@ class Settings:
         follow_up: what sales promised and who measures it, None when nobody asks for it.
         close_rates: which customers a measured close rate counts, see `sla.measured`.
         send_at, send_until: local times. spread: delay that is the same every day for one digest.
-        ledger: file. worksheet: the file of the plan, None when it stands in the settings.
+        ledger: file or database. worksheet: the file of the plan, None when it stands in the settings.
         max_drop_leads, max_drop_share: a larger fall of the month's leads holds the edition.
         unassigned_leads, unassigned_share: from here on leads without a segment call for a warning.
+        alerts: whom to tell. heartbeat: address of the dead-man's switch, None for none.
+        metrics_file: where figures for Prometheus are written after each send, None for nowhere.
         warnings: what works but deserves a look, as sentences.
         lines: on which line of the file a key stands.
     """
@@ -77,7 +92,7 @@ class Settings:
     send_at: time
     send_until: time
     spread: timedelta
-    ledger: Path
+    ledger: Place
     worksheet: Path | None
     max_drop_leads: int
     max_drop_share: Fraction
@@ -89,6 +104,9 @@ class Settings:
     templates: Path | None
     brand: Brand
     fiscal_periods: tuple[FiscalPeriod, ...]
+    alerts: Alerts = Alerts()
+    heartbeat: Secret | None = None
+    metrics_file: Path | None = None
     warnings: tuple[str, ...] = ()
     lines: Mapping[KeyPath, int] = field(default_factory=dict, repr=False)
 
