@@ -12,15 +12,18 @@ from pathlib import Path
 
 import pytest
 
+from digest.channels.file import File
 from digest.compose import compose
 from digest.dispatch import Now, Report, refuse_a_drop, send_digest, send_test
-from digest.errors import ConfigError, ConnectorError
+from digest.errors import ConfigError, ConnectorError, Reason
 from digest.ledger import read_ledger
 from digest.model import Edition, Recipient
 from digest.settings import Settings, load
+from tests.delivery.scene import Clock
 from tests.test_compose import CONFIG
 
 MONDAY = date(2026, 6, 15)
+ANA = (Recipient("ana@company.example"),)
 
 
 @pytest.fixture
@@ -120,6 +123,50 @@ def test_a_test_send_needs_a_mail_channel(settings: Settings) -> None:
 
 
 # ------------------------------------------------------------------------------------------ the drop
+
+
+def after_a_fall(settings: Settings) -> None:
+    """Friday's edition went out; then half of the month's leads disappear."""
+    assert send(settings, at(8, 0, day=date(2026, 6, 12))).exit_code == 0
+    with closing(sqlite3.connect(settings.folder / "crm.sqlite")) as crm, crm:
+        crm.execute("DELETE FROM leads WHERE day BETWEEN '2026-06-01' AND '2026-06-08'")
+
+
+@pytest.mark.failure("D13")
+def test_a_fall_is_held_until_a_person_accepts_it_and_the_reason_names_the_command(
+    settings: Settings,
+) -> None:
+    after_a_fall(settings)
+
+    for hour in (8, 9):
+        with pytest.raises(ConnectorError) as held:
+            send(settings, at(hour, 0))
+        assert held.value.reason is Reason.DROP
+        assert "fell from 54 to 24" in str(held.value)
+        assert str(held.value).endswith("digest send digest.toml --accept-drop")
+    assert mails(settings) == 1
+
+    now = Now(clock=lambda: at(9, 30), sleep=lambda _: None)
+    assert send_digest(settings, now, accept_drop=True).exit_code == 0
+    assert mails(settings) == 2
+
+
+@pytest.mark.failure("D13")
+def test_a_fall_that_was_accepted_needs_no_second_word_when_the_first_attempt_fails(
+    settings: Settings,
+) -> None:
+    after_a_fall(settings)
+    blocked = settings.folder / "blocked"
+    blocked.write_text("no folder")
+    away = replace(settings, channels={"file": File(path=blocked, recipients=ANA)})
+
+    clock = Clock(at(8, 0))
+    now = Now(clock=clock, sleep=clock.sleep)
+    assert send_digest(away, now, accept_drop=True).exit_code == 4
+    assert mails(settings) == 1
+
+    assert send(settings, at(10, 0)).exit_code == 0
+    assert mails(settings) == 2
 
 
 def with_actual(edition: Edition, actual: int) -> Edition:

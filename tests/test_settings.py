@@ -36,6 +36,7 @@ from digest.settings.mistakes import Mistakes
 from digest.settings.parts import TOP
 from digest.sla import Plan, goals
 from digest.worksheet import write_new
+from tests.effort import effort
 from tests.test_example import ENVIRONMENT as EXAMPLE_ENVIRONMENT
 from tests.test_example import EXAMPLE, files_for, with_tables
 
@@ -991,7 +992,7 @@ def paths(value: object, at: tuple[str | int, ...] = ()) -> Iterator[tuple[str |
 
 # ----------------------------------------------------------------------------------------- mutations
 
-MUTATIONS = 2_000
+MUTATIONS = effort(300, 2_000)
 _ODD = ['""', "''", "-1", "0", "1e9", "nan", "-inf", "true", "[]", "{}", "[[]]", '"x"', '"\\u0000"', '"%"',
     "2026-02-30", "2026-02-28", "9" * 30, '"../../.."', '"=1+1"', '"ß"', "{ env = 1 }", '{ file = "/" }',
     '{ file = "/dev/zero" }', '{ env = "HOME" }', '{ keyring = "a/b" }', "07:30:00", "1979-05-27T07:32:00Z",
