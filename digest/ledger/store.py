@@ -229,6 +229,8 @@ class Ledger(Reader):
     """
 
     room = 50_000_000
+    claim_lease = CLAIM_LEASE
+    commit_lease = COMMIT_LEASE
 
     def __init__(
         self,
@@ -465,7 +467,7 @@ class Ledger(Reader):
                     generation=deliveries.c.generation + 1,
                     attempts=deliveries.c.attempts + 1,
                     owner=str(self.owner),
-                    lease_until=now + CLAIM_LEASE,
+                    lease_until=now + self.claim_lease,
                     next_at=None,
                     changed_at=now,
                 )
@@ -496,7 +498,7 @@ class Ledger(Reader):
                     deliveries.c.state == State.CLAIMED,
                     deliveries.c.lease_until > now,
                 )
-                .values(state=State.COMMITTING, lease_until=now + COMMIT_LEASE, changed_at=now)
+                .values(state=State.COMMITTING, lease_until=now + self.commit_lease, changed_at=now)
             )
             if fenced.rowcount != 1:
                 return False
