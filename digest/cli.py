@@ -437,8 +437,10 @@ def _sleep(seconds: float, sleep: Callable[[float], None], stopped: Callable[[],
     short_help="Show what was sent, to whom and when.",
     epilog=examples(
         "digest history digest.toml\n"
-        "digest history digest.toml --date 2026-06-15      every recipient of one edition\n"
-        "digest history digest.toml --format json"
+        "digest history digest.toml --date 2026-06-15      every recipient and attempt\n"
+        "digest history digest.toml --date 2026-06-15 --export sent/   the very bytes\n"
+        "digest history digest.toml --format json\n"
+        "digest history digest.toml --purge                remove what [retention] lets go"
     ),
 )
 @CONFIG
@@ -447,16 +449,41 @@ def _sleep(seconds: float, sleep: Callable[[float], None], stopped: Callable[[],
     "--last", type=click.IntRange(1), default=30, show_default=True, help="How many editions."
 )
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text")
+@click.option(
+    "--export",
+    "folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Write the edition of --date and each message as they were stored.",
+)
+@click.option("--purge", is_flag=True, help="Remove what is settled and older than [retention].")
 @click.pass_obj
-def history(world: World, config: Path, day: date | None, last: int, form: str) -> None:
+def history(
+    world: World,
+    config: Path,
+    *,
+    day: date | None,
+    last: int,
+    form: str,
+    folder: Path | None,
+    purge: bool,
+) -> None:
     """Show what was sent, to whom and when; addresses are masked in the table. Open outcomes first."""
-    from digest.history import facts, table
+    from digest.history import export, facts, removed, table
     from digest.ledger import read_ledger
 
+    if folder is not None and day is None:
+        raise click.UsageError("--export needs the --date whose content to write")
     settings = settings_of(world, config)
     reader = read_ledger(settings.ledger)
     if reader is None:
         click.echo(f"nothing sent yet: there is no ledger {settings.ledger}")
+        return
+    if purge:
+        click.echo(removed(settings, clock=world.clock))
+        return
+    if folder is not None and day is not None:
+        for line in export(reader, settings, day, folder):
+            click.echo(printable(line))
         return
     found = facts(reader, settings, day=day, last=last)
     click.echo(as_json(found) if form == "json" else printable(table(found)))
@@ -487,9 +514,9 @@ def history(world: World, config: Path, day: date | None, last: int, form: str) 
 def resolve(
     world: World,
     key: str | None,
+    *,
     decision: str | None,
     config: Path,
-    *,
     after_restore: bool,
     yes: bool,
 ) -> None:
