@@ -4,6 +4,8 @@ VENV   ?= .venv
 BIN     = $(VENV)/bin
 PIP     = $(BIN)/python -m pip --disable-pip-version-check --quiet
 TESTS  ?=
+# Counting the branches takes half as long again; .ci/run does it, and so does `make test COVERED=--cov`.
+COVERED ?= $(if $(filter 1,$(DIGEST_TEST_ALL)),--cov --cov-report=)
 
 # npm writes this file last, so it stands for the whole folder.
 NODE_TOOLS = .ci/node/node_modules/.package-lock.json
@@ -18,8 +20,8 @@ demo: $(VENV)/.run ## sample CRM, worksheet and config; sends today's digest to 
 	@$(BIN)/digest demo $(ARGS)
 
 test: $(VENV)/.dev node ## run every test
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not long" --cov --cov-report= $(TESTS)
-	@$(BIN)/python -m coverage report | grep -E "^(Name|TOTAL)"
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not long" $(COVERED) $(TESTS)
+	@if [ -n "$(COVERED)" ]; then $(BIN)/python -m coverage report | grep -E "^(Name|TOTAL)"; fi
 
 node: # the validators of the mail
 	@if .ci/node/ready; then $(MAKE) -s $(NODE_TOOLS); else false; fi \
@@ -47,7 +49,7 @@ lock: ## write the lock files anew (needs the network)
 	$(PYTHON) .ci/locks.py --write
 
 long: $(VENV)/.dev ## the long suites: kills, fuzzing, 10,000 months
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m long
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m long
 
 bench: $(VENV)/.dev ## measure, each figure beside its alternative
 	@for script in benchmarks/[a-z]*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done

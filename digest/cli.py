@@ -498,12 +498,18 @@ def history(world: World, config: Path, day: date | None, last: int, form: str) 
 
 @cli.command(
     short_help="Settle a delivery whose outcome is unknown.",
-    epilog=examples("digest resolve demo/2026-06-15/smtp/ana@firm.example --sent"),
+    epilog=examples(
+        "digest resolve demo/2026-06-15/smtp/ana@firm.example --sent\n"
+        "digest resolve --after-restore         what would be done with a restored ledger\n"
+        "digest resolve --after-restore --yes   do it"
+    ),
 )
-@click.argument("key")
+@click.argument("key", required=False)
 @click.option("--sent", "decision", flag_value="sent", help="It arrived: never send it again.")
 @click.option("--resend", "decision", flag_value="resend", help="It did not: send the same bytes.")
 @click.option("--cancel", "decision", flag_value="cancel", help="Give it up.")
+@click.option("--after-restore", is_flag=True, help="Go on with a ledger restored from a backup.")
+@click.option("--yes", is_flag=True, help="With --after-restore: do it, do not only say it.")
 @click.option(
     "--config",
     default="digest.toml",
@@ -512,17 +518,36 @@ def history(world: World, config: Path, day: date | None, last: int, form: str) 
     help="The digest whose ledger holds it.",
 )
 @click.pass_obj
-def resolve(world: World, key: str, decision: str | None, config: Path) -> None:
+def resolve(
+    world: World,
+    key: str | None,
+    decision: str | None,
+    config: Path,
+    *,
+    after_restore: bool,
+    yes: bool,
+) -> None:
     """Settle a delivery whose outcome is unknown; `digest history` lists the keys."""
     from digest.dispatch import pin_of
-    from digest.ledger import Decision, open_ledger, read_ledger
+    from digest.history import about_restored
+    from digest.ledger import Decision, accept_restored, open_ledger, read_ledger
 
-    if decision is None:
+    if after_restore:
+        if key is not None or decision is not None:
+            raise click.UsageError("--after-restore is about the whole ledger; leave out the rest")
+    elif key is None:
+        raise click.UsageError("name the delivery; `digest history` lists the keys")
+    elif decision is None:
         raise click.UsageError("say what became of it: --sent, --resend or --cancel")
     settings = settings_of(world, config)
     if read_ledger(settings.ledger) is None:
         raise ConfigError(f"{settings.ledger}: there is no ledger yet, so nothing to settle")
-    ledger = open_ledger(settings.ledger, clock=world.clock, pin=pin_of(settings))
+    pin = pin_of(settings)
+    if key is None or decision is None:
+        restored = accept_restored(settings.ledger, clock=world.clock, pin=pin, do=yes)
+        click.echo(printable(about_restored(restored, done=yes)))
+        return
+    ledger = open_ledger(settings.ledger, clock=world.clock, pin=pin)
     settled = ledger.resolve(key, Decision(decision))
     click.echo(printable(f"{settled.key}: {settled.state} ({settled.note})"))
 

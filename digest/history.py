@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from digest.addresses import masked
-from digest.ledger import Delivery, Run, State
+from digest.ledger import Delivery, Restored, Run, State
 
 if TYPE_CHECKING:
     from digest.ledger.store import Reader
@@ -103,6 +103,25 @@ def table(found: Facts) -> str:
         lines.append(f"{run['date']}{which}  {run['state']:<10} {counted or 'nobody'}{note}")
         if len(found["runs"]) == 1 or set(states) - {State.SENT}:
             lines += [_recipient(one) for one in run["deliveries"]]
+    return "\n".join(lines)
+
+
+def about_restored(found: Restored | None, *, done: bool) -> str:
+    """Return what becomes of a ledger that was restored from a backup, as lines for a person."""
+    if found is None:
+        return "the ledger is not older than its seal; there is nothing to do"
+    closed, lost = ("is", "is now") if done else ("would be", "would be")
+    lines = [
+        f"{found.ledger} knows of {found.known} messages handed over, there were {found.committed}",
+        *(
+            f"{digest}: no edition up to {day} {closed} begun any more; "
+            "the next one covers its days"
+            for digest, day in sorted(found.newest.items())
+        ),
+        *(f"{one.key}: {lost} unknown, for you to settle" for one in found.unknown),
+    ]
+    if not done:
+        lines.append("nothing is changed yet; to do it: digest resolve --after-restore --yes")
     return "\n".join(lines)
 
 

@@ -16,6 +16,7 @@ from digest.channels.file import File
 from digest.compose import compose
 from digest.dispatch import Now, Report, refuse_a_drop, send_digest, send_test
 from digest.errors import ConfigError, ConnectorError, Reason
+from digest.ledger import read_ledger
 from digest.model import Edition, Recipient
 from digest.settings import Settings, load
 from tests.delivery.scene import Clock
@@ -58,7 +59,7 @@ def mails(settings: Settings) -> int:
 
 def test_the_window_opens_at_send_at_and_closes_at_send_until(settings: Settings) -> None:
     assert "not due before 07:30 (CEST)" in send(settings, at(7, 29, 59)).lines[0]
-    assert not settings.ledger.exists()
+    assert read_ledger(settings.ledger) is None
 
     last = send(settings, at(10, 59, 59))
     assert (last.exit_code, mails(settings)) == (0, 1)
@@ -84,7 +85,7 @@ def test_a_spread_delays_a_digest_by_the_same_share_every_day(settings: Settings
             minute
             for minute in range(31)
             if send(
-                replace(spread, ledger=spread.ledger.with_name(f"{day}.db")),
+                replace(spread, ledger=spread.folder / f"{day}.db"),
                 at(7, 30 + minute, day=date(2026, 6, day)),
             ).exit_code
             == 0
@@ -112,7 +113,7 @@ def test_a_free_day_that_a_person_names_leaves_no_trace(settings: Settings) -> N
     asked = send(settings, at(9, 0), day=date(2026, 6, 14))
 
     assert (asked.exit_code, asked.lines) == (0, ("no edition on 2026-06-14: weekend",))
-    assert not settings.ledger.exists()
+    assert read_ledger(settings.ledger) is None
 
 
 def test_a_test_send_needs_a_mail_channel(settings: Settings) -> None:

@@ -15,6 +15,7 @@ from digest.due import Answer, Standing, delay_of, due, window_of
 from digest.model import local_instant
 from digest.settings import Settings, load
 from digest.workdays import Calendar
+from tests.effort import effort
 from tests.test_compose import CONFIG
 
 ZURICH = "Europe/Zurich"
@@ -178,13 +179,14 @@ def comes_twice(wall: datetime) -> bool:
 
 
 @pytest.mark.failure("T3")
-@pytest.mark.parametrize(("zone", "changed"), [(ZURICH, 42), ("Australia/Lord_Howe", 21)])
-def test_every_half_hour_of_twenty_years_comes_once_a_date_and_in_order(
+@pytest.mark.parametrize(("zone", "changed"), [(ZURICH, 2), ("Australia/Lord_Howe", 1)])
+def test_every_half_hour_of_many_years_comes_once_a_date_and_in_order(
     zone: str, changed: int
 ) -> None:
-    sweep = Sweep(zone).run(date(2020, 1, 1), date(2041, 1, 1))
+    years = effort(4, 21)
+    sweep = Sweep(zone).run(date(2020, 1, 1), date(2020 + years, 1, 1))
 
-    assert (sweep.wrong, sweep.gaps, sweep.folds) == ([], changed, changed)
+    assert (sweep.wrong, sweep.gaps, sweep.folds) == ([], changed * years, changed * years)
 
 
 @pytest.mark.long

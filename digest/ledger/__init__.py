@@ -6,16 +6,20 @@ creates or changes anything. The tables are in `tables`, the file's rules in `fi
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from digest.ledger.owner import Owner, current_owner, is_gone
+from digest.model import Secret
 
 if TYPE_CHECKING:
+    from digest.ledger.backend import Backend
+    from digest.ledger.identity import Known
     from digest.ledger.store import Ledger, Reader
 
 
@@ -55,19 +59,51 @@ __all__ = [
     "Decision",
     "Delivery",
     "Owner",
+    "Place",
     "Planned",
+    "Postgres",
+    "Restored",
     "Run",
     "RunState",
     "State",
+    "accept_restored",
     "current_owner",
     "delivery_key",
     "is_gone",
+    "new_ledger",
     "open_ledger",
     "read_ledger",
 ]
 
 WAITING = (State.PENDING, State.DEFERRED)
 AT_WORK = (State.CLAIMED, State.COMMITTING)
+
+
+@dataclass(frozen=True, slots=True)
+class Postgres:
+    """A ledger in PostgreSQL, which several hosts may share.
+
+    Attributes:
+        url: "postgresql://user@host:port/database" and what libpq knows behind a "?", no password.
+        password: the role's.
+    """
+
+    url: str
+    password: Secret | None = None
+
+    def __str__(self) -> str:
+        """Name server and database; no user, no option."""
+        parts = urlsplit(self.url)
+        host = parts.netloc.rpartition("@")[2]
+        return f"postgresql://{host}{parts.path}"
+
+    @property
+    def name(self) -> str:
+        """A file name for what is remembered about it beside the settings."""
+        return "".join(c if c.isalnum() or c in ".-" else "_" for c in str(self))
+
+
+Place = Path | Postgres
 
 
 class Decision(StrEnum):
@@ -181,7 +217,7 @@ def delivery_key(
 
 
 def open_ledger(
-    path: Path,
+    place: Place,
     *,
     clock: Callable[[], datetime],
     owner: Owner | None = None,
@@ -194,8 +230,8 @@ def open_ledger(
     Before an upgrade the file is copied to `name.vN.bak` beside it.
 
     Args:
-        path: the SQLite file, on a local disk.
-        clock: tells the time in UTC; leases are compared with it.
+        place: the SQLite file, on a local disk, or the PostgreSQL database.
+        clock: tells the time in UTC; leases in SQLite are compared with it.
         owner: who this process is; found out when not given.
         pin: small file that remembers the ledger's identity after the first use, so that a lost
             or exchanged ledger is noticed instead of everything being sent again.
@@ -203,32 +239,129 @@ def open_ledger(
         busy_seconds: how long to wait for another process's write.
 
     Raises:
-        LedgerError: missing after use, empty, foreign, corrupt, newer, or on a network disk.
+        LedgerError: missing after use, empty, foreign, corrupt, newer, restored from a backup, on a
+            network disk, not to be reached or not to be written.
     """
-    from digest.ledger.file import open_or_create, sqlite_engine
+    from digest.ledger.seal import read_seal, refuse_older
+
+    ledger, known, seal = _opened(
+        place, clock=clock, owner=owner, pin=pin, gone=gone, busy_seconds=busy_seconds
+    )
+    refuse_older(str(ledger), known, read_seal(seal))
+    return ledger
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """A ledger that is older than its seal.
+
+    Attributes:
+        ledger: what a message calls it.
+        known, committed: messages handed over that the ledger knows of, and that there were.
+        newest: date of the newest edition that somebody may have, by digest.
+        unknown: deliveries that may have been made since; settled by hand.
+    """
+
+    ledger: str
+    known: int
+    committed: int
+    newest: Mapping[str, date]
+    unknown: tuple[Delivery, ...]
+
+
+def accept_restored(
+    place: Place,
+    *,
+    clock: Callable[[], datetime],
+    pin: Path | None,
+    do: bool,
+) -> Restored | None:
+    """Go on with a ledger restored from a backup, or only say what that would do; None when it is none.
+
+    Raises:
+        LedgerError: as `open_ledger`.
+    """
+    from digest.ledger.seal import is_older, read_seal
+
+    ledger, known, path = _opened(place, clock=clock, pin=pin)
+    seal = read_seal(path)
+    if seal is None or not is_older(known, seal):
+        return None
+    unknown = ledger.accept_restored(seal, do=do)
+    return Restored(str(ledger), known.commits, seal.commits, seal.newest, unknown)
+
+
+def _opened(
+    place: Place,
+    *,
+    clock: Callable[[], datetime],
+    pin: Path | None,
+    owner: Owner | None = None,
+    gone: Callable[[Owner], bool] = is_gone,
+    busy_seconds: float = 30,
+) -> tuple[Ledger, Known, Path | None]:
     from digest.ledger.store import Ledger
 
-    open_or_create(path, pin, busy_seconds=busy_seconds)
-    engine = sqlite_engine(path, busy_seconds=busy_seconds)
-    return Ledger(engine, path, clock=clock, owner=owner or current_owner(), gone=gone)
+    backend: Backend
+    if isinstance(place, Postgres):
+        from digest.ledger.postgres import PostgresBackend
+
+        database = PostgresBackend(place, busy_seconds=busy_seconds)
+        known, backend = database.open_or_create(pin), database
+        seal = None if pin is None else pin.with_suffix(".seal")
+    else:
+        from digest.ledger.file import SqliteBackend, open_or_create, sqlite_engine
+
+        known = open_or_create(place, pin, busy_seconds=busy_seconds)
+        backend = SqliteBackend(place, sqlite_engine(place, busy_seconds=busy_seconds))
+        seal = place.with_name(f".{place.name}.seal")
+    owner = owner or current_owner()
+    return Ledger(backend, clock=clock, owner=owner, gone=gone, seal=seal), known, seal
 
 
-def read_ledger(path: Path, *, busy_seconds: float = 30) -> Reader | None:
+def read_ledger(place: Place, *, busy_seconds: float = 30) -> Reader | None:
     """Open the ledger for looking only; None when there is none yet.
 
     An older ledger is read from an upgraded copy in memory; the file waits for the next send.
 
     Raises:
-        LedgerError: empty, foreign, corrupt or newer.
+        LedgerError: empty, foreign, corrupt, newer or not to be reached.
     """
-    from digest.ledger.file import recognise, sqlite_engine, upgraded_in_memory
     from digest.ledger.store import Reader
+
+    if isinstance(place, Postgres):
+        from digest.ledger.postgres import PostgresBackend
+
+        backend = PostgresBackend(place, busy_seconds=busy_seconds, only_read=True)
+        return None if backend.recognise() is None else Reader(backend)
+
+    from digest.ledger.file import SqliteBackend, recognise, sqlite_engine, upgraded_in_memory
     from digest.ledger.tables import SCHEMA_VERSION
 
-    if not path.exists():
+    if not place.exists():
         return None
-    known = recognise(path, busy_seconds=busy_seconds)
+    known = recognise(place, busy_seconds=busy_seconds)
     if known.version < SCHEMA_VERSION:
-        engine = upgraded_in_memory(path, known.version, busy_seconds=busy_seconds)
-        return Reader(engine, path)
-    return Reader(sqlite_engine(path, busy_seconds=busy_seconds, only_read=True), path)
+        engine = upgraded_in_memory(place, known.version, busy_seconds=busy_seconds)
+    else:
+        engine = sqlite_engine(place, busy_seconds=busy_seconds, only_read=True)
+    return Reader(SqliteBackend(place, engine))
+
+
+def new_ledger(place: Place) -> str:
+    """Say which ledger the first send will make here.
+
+    Raises:
+        LedgerError: it will not be able to.
+    """
+    if isinstance(place, Postgres):
+        from digest.ledger.postgres import PostgresBackend
+
+        backend = PostgresBackend(place, busy_seconds=30, only_read=True)
+        backend.refuse_without_rights()
+        return f"will be created by the first send; {backend.describe()}"
+
+    from digest.ledger.file import describe, read_mounts, refuse_network_disk
+
+    refuse_network_disk(place, read_mounts())
+    return f"will be created by the first send; {describe()}"

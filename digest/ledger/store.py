@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime, timedelta
@@ -13,7 +12,6 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    Engine,
     FromClause,
     RowMapping,
     Select,
@@ -38,10 +36,11 @@ from digest.ledger import (
     RunState,
     State,
 )
-from digest.ledger.file import explained
+from digest.ledger.backend import Backend
 from digest.ledger.histories import History, read_history, write_history
 from digest.ledger.owner import Owner, read_owner
-from digest.ledger.tables import attempts, contents, deliveries, runs
+from digest.ledger.seal import Seal, write_seal
+from digest.ledger.tables import COMMITS, attempts, closed, contents, deliveries, meta, runs
 
 CLAIM_LEASE = timedelta(seconds=480)
 COMMIT_LEASE = timedelta(seconds=660)  # the 600 s wait for the reply and a minute
@@ -61,9 +60,8 @@ _BEFORE = {
 class Reader:
     """Looks at a ledger and never changes it."""
 
-    def __init__(self, engine: Engine, path: Path) -> None:
-        self._engine = engine
-        self._path = path
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
 
     def run(self, digest: str, business_date: date, *, correction: int = 0) -> Run | None:
         """Return the run of a digest and date, None when there was none."""
@@ -149,6 +147,9 @@ class Reader:
         """Return the frozen bytes of a delivery."""
         return self._content(delivery.message)
 
+    def __str__(self) -> str:
+        return str(self._backend)
+
     @staticmethod
     def _sent_runs(digest: str, before: date | None) -> Select[Any]:
         later = runs.alias()
@@ -172,7 +173,7 @@ class Reader:
         content: bytes = self._rows(query)[0]["content"]
         if hashlib.sha256(content).hexdigest() != sha256:
             raise LedgerError(
-                f"ledger {self._path} is damaged: content {sha256[:12]} has changed",
+                f"{self._backend} is damaged: content {sha256[:12]} has changed",
                 remedy="restore it from a backup",
             )
         return content
@@ -181,9 +182,13 @@ class Reader:
         with self._transaction() as connection:
             return connection.execute(query).mappings().all()
 
+    def describe(self) -> str:
+        """Say which database the ledger is in, and whom it can serve."""
+        return self._backend.describe()
+
     @contextmanager
     def _transaction(self) -> Iterator[Connection]:
-        with explained(self._path), self._engine.begin() as connection:
+        with self._backend.explained(), self._backend.engine.begin() as connection:
             yield connection
 
 
@@ -199,14 +204,15 @@ class Ledger(Reader):
 
     def __init__(
         self,
-        engine: Engine,
-        path: Path,
+        backend: Backend,
         *,
         clock: Callable[[], datetime],
         owner: Owner,
         gone: Callable[[Owner], bool],
+        seal: Path | None = None,
     ) -> None:
-        super().__init__(engine, path)
+        super().__init__(backend)
+        self._seal = seal
         self._clock = clock
         self._gone = gone
         self.owner = owner
@@ -215,16 +221,20 @@ class Ledger(Reader):
 
     def open_run(self, digest: str, business_date: date, *, correction: int = 0) -> Run:
         """Return the run of a digest and date, made when it is the first call."""
-        now = self._clock()
-        row = {
-            "digest": digest,
-            "business_date": business_date,
-            "correction": correction,
-            "state": RunState.PLANNED,
-            "created_at": now,
-            "changed_at": now,
-        }
-        with self._transaction() as connection:
+        with self._change() as (connection, now):
+            row = {
+                "digest": digest,
+                "business_date": business_date,
+                "correction": correction,
+                "state": RunState.PLANNED,
+                "created_at": now,
+                "changed_at": now,
+            }
+            found = connection.execute(
+                select(deliveries.c.key).where(*_run(deliveries, digest, business_date, correction))
+            ).first()
+            if found is None:
+                _refuse_closed(connection, digest, business_date, correction)
             _insert_new(connection, runs, [row])
             query = select(runs).where(*_run(runs, digest, business_date, correction))
             return _as_run(connection.execute(query).mappings().one())
@@ -240,8 +250,8 @@ class Ledger(Reader):
     ) -> None:
         """Write how far a run has come, and why."""
         run = _run(runs, digest, business_date, correction)
-        with self._transaction() as connection:
-            self._mark(connection, run, state, note)
+        with self._change() as (connection, now):
+            _mark(connection, run, now, state, note)
 
     def mark_before_messages(
         self,
@@ -254,20 +264,20 @@ class Ledger(Reader):
     ) -> None:
         """Likewise, unless messages are stored already, perhaps by another process that sends them."""
         run = _run(runs, digest, business_date, correction)
-        with self._transaction() as connection:
-            self._mark(connection, (*run, ~_has(State)), state, note)
+        with self._change() as (connection, now):
+            _mark(connection, (*run, ~_has(State)), now, state, note)
 
     def freeze_edition(
         self, digest: str, business_date: date, text: str, *, correction: int = 0
     ) -> str:
         """Store the edition unless one is stored, and return the stored one: the first wins."""
         run = _run(runs, digest, business_date, correction)
-        with self._transaction() as connection:
+        with self._change() as (connection, now):
             query = select(runs.c.edition).where(*run)
             if connection.execute(query).scalar_one() is None:
                 sha256 = _store(connection, text.encode())
                 connection.execute(update(runs).where(*run).values(edition=sha256))
-                self._mark(connection, run, RunState.COLLECTED)
+                _mark(connection, run, now, RunState.COLLECTED)
             stored = select(contents.c.content).join(runs, runs.c.edition == contents.c.sha256)
             frozen: bytes = connection.execute(stored.where(*run)).scalar_one()
             return frozen.decode()
@@ -286,14 +296,14 @@ class Ledger(Reader):
         correction: int = 0,
     ) -> None:
         """Store deliveries with their finished messages, all or none; known keys stay as they are."""
-        if shutil.disk_usage(self._path.parent).free < self.room:
+        free = self._backend.free()
+        if free is not None and free < self.room:
             raise LedgerError(
-                f"ledger {self._path} has less than {self.room // 1_000_000} MB left on its disk",
+                f"{self._backend} has less than {self.room // 1_000_000} MB left on its disk",
                 remedy="free some space, then run again",
                 passing=True,
             )
-        now = self._clock()
-        with self._transaction() as connection:
+        with self._change() as (connection, now):
             rows = [
                 {
                     "key": one.key,
@@ -312,9 +322,10 @@ class Ledger(Reader):
                 for one in planned
             ]
             if rows:
+                _refuse_closed(connection, digest, business_date, correction)
                 _insert_new(connection, deliveries, rows)
             run = _run(runs, digest, business_date, correction)
-            self._mark(connection, run, RunState.SENDING)
+            _mark(connection, run, now, RunState.SENDING)
 
     def cancel_except(
         self, digest: str, business_date: date, keys: Sequence[str], *, correction: int = 0
@@ -333,8 +344,8 @@ class Ledger(Reader):
             deliveries.c.state == State.CANCELLED,
             deliveries.c.note == REMOVED,
         )
-        values = {"state": State.PENDING, "note": None, "changed_at": self._clock()}
-        with self._transaction() as connection:
+        with self._change() as (connection, now):
+            values = {"state": State.PENDING, "note": None, "changed_at": now}
             return connection.execute(query.values(values)).rowcount
 
     def expire(self, digest: str, business_date: date, *, correction: int = 0) -> int:
@@ -347,8 +358,7 @@ class Ledger(Reader):
         over = (RunState.DONE, RunState.EXPIRED, RunState.SKIPPED)
         earlier = (runs.c.digest == digest, runs.c.business_date < business_date)
         left = update(runs).where(*earlier, runs.c.state.not_in(over), ~_has(AT_WORK))
-        now = self._clock()
-        with self._transaction() as connection:
+        with self._change() as (connection, now):
             served = left.where(_has(State), ~_has(WAITING))
             connection.execute(served.values(state=RunState.DONE, changed_at=now))
             connection.execute(left.values(state=RunState.EXPIRED, changed_at=now))
@@ -357,8 +367,8 @@ class Ledger(Reader):
 
     def reopen(self, digest: str, business_date: date, *, correction: int = 0) -> int:
         """Let expired deliveries wait again, because a person asks; no part of them was ever sent."""
-        values = {"state": State.PENDING, "changed_at": self._clock()}
-        with self._transaction() as connection:
+        with self._change() as (connection, now):
+            values = {"state": State.PENDING, "changed_at": now}
             query = update(deliveries).where(
                 *_run(deliveries, digest, business_date, correction),
                 deliveries.c.state == State.EXPIRED,
@@ -366,10 +376,10 @@ class Ledger(Reader):
             return connection.execute(query.values(values)).rowcount
 
     def _settle_waiting(self, chosen: Sequence[Any], state: State, note: str | None) -> int:
-        values: dict[str, object] = {"state": state, "changed_at": self._clock(), "next_at": None}
-        if note is not None:
-            values["note"] = note
-        with self._transaction() as connection:
+        with self._change() as (connection, now):
+            values: dict[str, object] = {"state": state, "changed_at": now, "next_at": None}
+            if note is not None:
+                values["note"] = note
             query = update(deliveries).where(*chosen, deliveries.c.state.in_(WAITING))
             return connection.execute(query.values(values)).rowcount
 
@@ -377,9 +387,9 @@ class Ledger(Reader):
 
     def claim(self, key: str) -> Claim | None:
         """Take a waiting delivery that is due; None when it is not, or another process has it."""
-        now = self._clock()
-        due = or_(deliveries.c.next_at.is_(None), deliveries.c.next_at <= now)
-        with self._transaction() as connection:
+        # The next attempt was set by a caller's clock, so it is compared with a caller's clock.
+        due = or_(deliveries.c.next_at.is_(None), deliveries.c.next_at <= self._clock())
+        with self._change() as (connection, now):
             taken = connection.execute(
                 update(deliveries)
                 .where(deliveries.c.key == key, deliveries.c.state.in_(WAITING), due)
@@ -408,10 +418,9 @@ class Ledger(Reader):
         """Write down that the next thing sent hands the message over; False: send nothing.
 
         This is the fence: a process whose lease has run out, or whose delivery somebody else has
-        taken since, changes no row here.
+        taken since, changes no row here. What it lets pass is known to the seal before it is sent.
         """
-        now = self._clock()
-        with self._transaction() as connection:
+        with self._change() as (connection, now):
             fenced = connection.execute(
                 update(deliveries)
                 .where(
@@ -422,14 +431,17 @@ class Ledger(Reader):
                 )
                 .values(state=State.COMMITTING, lease_until=now + COMMIT_LEASE, changed_at=now)
             )
-            return fenced.rowcount == 1
+            if fenced.rowcount != 1:
+                return False
+            seal = _count_commit(connection, claim.key)
+        write_seal(self._seal, seal)
+        return True
 
     def record(
         self, claim: Claim, state: State, note: str, *, next_at: datetime | None = None
     ) -> bool:
         """Write an attempt's outcome; False when somebody else has decided about it meanwhile."""
-        now = self._clock()
-        with self._transaction() as connection:
+        with self._change() as (connection, now):
             written = connection.execute(
                 update(deliveries)
                 .where(
@@ -457,8 +469,7 @@ class Ledger(Reader):
         A claimed one waits again: no end of message was sent. A committing one becomes unknown,
         unless doing it twice is harmless.
         """
-        now = self._clock()
-        with self._transaction() as connection:
+        with self._change() as (connection, now):
             query = select(deliveries).where(deliveries.c.state.in_(AT_WORK)).with_for_update()
             left = [
                 one
@@ -485,8 +496,7 @@ class Ledger(Reader):
             LedgerError: there is no such delivery, it is not open to a decision, or a process
                 may still be working on it.
         """
-        now = self._clock()
-        with self._transaction() as connection:
+        with self._change() as (connection, now):
             query = select(deliveries).where(deliveries.c.key == key)
             row = connection.execute(query.with_for_update()).mappings().one_or_none()
             if row is None:
@@ -506,6 +516,40 @@ class Ledger(Reader):
                 changed.values(note=note, changed_at=now, next_at=None, lease_until=None, **values)
             )
             return _as_delivery(connection.execute(query).mappings().one())
+
+    def accept_restored(self, seal: Seal, *, do: bool) -> tuple[Delivery, ...]:
+        """Go on with a ledger that was restored from a backup; return what becomes unknown by it.
+
+        Without `do` nothing changes.
+
+        What was sent since the backup is not known any more. So no edition is begun up to the newest
+        one that the seal knows, and what waits of them becomes unknown, for a person to settle.
+        """
+        words = "perhaps sent before the ledger was restored from a backup"
+        lost: list[Delivery] = []
+        with self._change() as (connection, now):
+            for digest, day in seal.newest.items():
+                query = select(deliveries).where(
+                    deliveries.c.digest == digest,
+                    deliveries.c.business_date <= day,
+                    deliveries.c.state.in_((*WAITING, *AT_WORK)),
+                )
+                rows = connection.execute(query).mappings().all()
+                lost += [_as_delivery(row) for row in rows]
+            if not do:
+                return tuple(lost)
+            for digest, day in seal.newest.items():
+                _close(connection, digest, day)
+            for one in lost:
+                values = {"state": State.UNKNOWN, "note": words, "changed_at": now}
+                connection.execute(
+                    update(deliveries).where(deliveries.c.key == one.key).values(values)
+                )
+                claim = Claim(one.key, one.generation)
+                if one.state in AT_WORK:
+                    _end_attempt(connection, claim, now, State.UNKNOWN, words)
+            _set_commits(connection, seal.commits)
+        return tuple(lost)
 
     def _check_decision(self, one: Delivery, decision: Decision, now: datetime) -> None:
         allowed = {State.UNKNOWN} | (set(WAITING) if decision is Decision.CANCEL else set())
@@ -534,15 +578,22 @@ class Ledger(Reader):
             one.owner is not None and one.owner != self.owner and self._gone(one.owner)
         )
 
-    def _mark(
-        self,
-        connection: Connection,
-        chosen: Sequence[ColumnElement[bool]],
-        state: RunState,
-        note: str | None = None,
-    ) -> None:
-        values = {"state": state, "note": note, "changed_at": self._clock()}
-        connection.execute(update(runs).where(*chosen).values(values))
+    @contextmanager
+    def _change(self) -> Iterator[tuple[Connection, datetime]]:
+        """One commit, and the time for it, asked once nobody else is writing."""
+        with self._transaction() as connection:
+            yield connection, self._backend.now(connection, self._clock)
+
+
+def _mark(
+    connection: Connection,
+    chosen: Sequence[ColumnElement[bool]],
+    now: datetime,
+    state: RunState,
+    note: str | None = None,
+) -> None:
+    values = {"state": state, "note": note, "changed_at": now}
+    connection.execute(update(runs).where(*chosen).values(values))
 
 
 def _run(
@@ -567,6 +618,44 @@ def _has(states: Iterable[State], run: FromClause = runs) -> ColumnElement[bool]
         )
         .exists()
     )
+
+
+def _refuse_closed(
+    connection: Connection, digest: str, business_date: date, correction: int
+) -> None:
+    """Raise LedgerError for a date of which it is no longer known who got what.
+
+    A correction is a person's explicit act with a key of its own.
+    """
+    query = select(closed.c.until).where(closed.c.digest == digest)
+    until = connection.execute(query).scalar_one_or_none()
+    if until is not None and business_date <= until and not correction:
+        raise LedgerError(
+            f"{digest}: the edition of {business_date} may have been sent, but its records were purged "
+            f"or lost with a restored backup (up to {until}); it is not sent again",
+            remedy="the next edition covers its days",
+        )
+
+
+def _close(connection: Connection, digest: str, until: date) -> None:
+    """Begin no edition any more up to a date."""
+    _insert_new(connection, closed, [{"digest": digest, "until": until}])
+    later = (closed.c.digest == digest, closed.c.until < until)
+    connection.execute(update(closed).where(*later).values(until=until))
+
+
+def _count_commit(connection: Connection, key: str) -> Seal:
+    facts = {str(name): str(value) for name, value in connection.execute(select(meta))}
+    commits = int(facts.get(COMMITS, 0)) + 1
+    _set_commits(connection, commits)
+    query = select(deliveries.c.digest, deliveries.c.business_date).where(deliveries.c.key == key)
+    digest, day = connection.execute(query).one()
+    return Seal(facts["instance_id"], commits, {digest: day})
+
+
+def _set_commits(connection: Connection, commits: int) -> None:
+    _insert_new(connection, meta, [{"key": COMMITS, "value": "0"}])
+    connection.execute(update(meta).where(meta.c.key == COMMITS).values(value=str(commits)))
 
 
 def _end_attempt(

@@ -20,7 +20,7 @@ from sqlalchemy.engine import URL, Engine, make_url
 from sqlalchemy.pool import NullPool
 
 from digest.connectors.sql.failures import Cause, Context, cause_of, translated, unreachable
-from digest.errors import ConfigError, ConnectorError, Reason
+from digest.errors import ConfigError, ConnectorError, Reason, nearest
 from digest.model import Secret
 
 if TYPE_CHECKING:
@@ -240,9 +240,10 @@ def _engine(url: URL, sql: Sql, limit: Limit) -> Engine:
     except (ModuleNotFoundError, ImportError, exc.NoSuchModuleError) as error:
         name = url.get_backend_name()
         if name not in EXTRAS and name not in PACKAGES:
+            known = sorted({"sqlite", *EXTRAS, *PACKAGES})
             raise ConfigError(
-                f"sql: url: unknown database {name!r}; allowed: "
-                + ", ".join(sorted({"sqlite", *EXTRAS, *PACKAGES}))
+                f"sql: url: unknown database {name!r}{nearest(name, known)}; allowed: "
+                + ", ".join(known)
             ) from error
         package = f"sla-digest[{EXTRAS[name]}]" if name in EXTRAS else PACKAGES[name]
         raise ConfigError(
