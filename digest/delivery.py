@@ -21,6 +21,7 @@ from digest.channels import (
     Completes,
     CorrectsInPlace,
     Reconciles,
+    Remembers,
     Repeatable,
     Session,
 )
@@ -36,6 +37,7 @@ from digest.ledger import (
     AT_WORK,
     WAITING,
     Claim,
+    Decision,
     Delivery,
     Planned,
     RunState,
@@ -172,6 +174,8 @@ class _Job:
     blocked: set[str] = field(default_factory=set)
     # Unknown outcomes that a channel can look up: since when, and the instants of the looks to come.
     doubts: dict[str, _Doubt] = field(default_factory=dict)
+    # Unknown outcomes that this call has tried once more.
+    repeated: set[str] = field(default_factory=set)
     # What a recipient's line says besides the outcome.
     remarks: dict[str, str] = field(default_factory=dict)
 
@@ -500,6 +504,7 @@ def _serve(job: _Job) -> None:
     """Serve whoever waits and look for what is unknown; wait for what this call may still do."""
     _doubt_what_is_left(job)
     while not job.ends():
+        _repeat_what_is_remembered(job)
         waiting, doubtful = _waiting(job), _doubtful(job)
         if not waiting and not doubtful:
             return
@@ -541,6 +546,29 @@ def _pass(job: _Job, rows: Sequence[Delivery]) -> None:
 
 
 # ---------------------------------------------------------------------------------- unknown outcomes
+
+
+def _repeat_what_is_remembered(job: _Job) -> None:
+    """Let an unknown outcome be tried once more, in this call, where the other side knows it again.
+
+    Its memory is counted from the first attempt: the one that may have been taken.
+    """
+    for row in job.deliveries():
+        channel = job.channels.get(row.channel)
+        if row.state is not State.UNKNOWN or not isinstance(channel, Remembers):
+            continue
+        period = channel.remembers(Envelope(row.key, row.recipient, job.ledger.message(row)))
+        if row.key in job.repeated or period is None:
+            continue
+        run = (job.digest_id, job.business_date)
+        tries = job.ledger.attempts(*run, correction=job.correction)
+        first = min((one.began_at for one in tries if one.key == row.key), default=_attempted(row))
+        if job.clock() + timedelta(seconds=_HARD_LIMIT) <= first + period:
+            job.repeated.add(row.key)
+            with suppress(LedgerError):  # another process may still finish it
+                job.ledger.resolve(
+                    row.key, Decision.RESEND, by="because its channel knows it again"
+                )
 
 
 def _doubt_what_is_left(job: _Job) -> None:
