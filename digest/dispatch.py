@@ -137,7 +137,13 @@ def _kept_history(
 def frozen_edition(settings: Settings, business_date: date) -> Edition | None:
     """Return the edition that was frozen for sending on a date, None when there is none."""
     reader = read_ledger(settings.ledger)
-    text = None if reader is None else reader.edition(settings.id, business_date)
+    if reader is None:
+        return None
+    # Where it was corrected, what people have read last.
+    sent = reader.sent_editions(
+        settings.id, since=business_date, before=business_date + timedelta(days=1)
+    )
+    text = sent[0] if sent else reader.edition(settings.id, business_date)
     return None if text is None else edition_from_json(text)
 
 
@@ -280,7 +286,7 @@ def send_digest(
             return Report(0, (f"not due before {at:%H:%M} ({at:%Z})",), happened=False)
         if answer.standing is Standing.LATE:
             return _too_late(settings, now, business_date)
-    report = _report(
+    report = report_of(
         _send(settings, now, business_date, until, accept_drop=accept_drop, named=bool(day))
     )
     return replace(report, lines=(*report.lines, *without))
@@ -320,7 +326,7 @@ def _send(
 ) -> SendResult:
     from digest.render import PACKERS
 
-    free = {recipient for _, recipient in days_off(settings, business_date)}
+    free = days_off(settings, business_date)
     ledger = open_ledger(settings.ledger, clock=now.clock, pin=pin_of(settings))
 
     def compose_checked(previous: Edition | None) -> Edition:
@@ -346,7 +352,7 @@ def _send(
         sleep=now.sleep,
         to_json=edition_to_json,
         from_json=edition_from_json,
-        serves=lambda recipient: recipient not in free,
+        serves=lambda channel, recipient: (channel, recipient) not in free,
         until=until,
         named=named,
         stop=now.stop,
@@ -445,10 +451,11 @@ def send_test(settings: Settings, now: Now, recipient: Recipient, day: date | No
         packers=PACKERS,
         clock=now.clock,
     )
-    return _report(result)
+    return report_of(result)
 
 
-def _report(result: SendResult) -> Report:
+def report_of(result: SendResult) -> Report:
+    """Return a result as what a person reads."""
     quiet = all("already sent" in line for line in result.lines)
     return Report(
         result.exit_code,

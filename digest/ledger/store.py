@@ -558,8 +558,8 @@ class Ledger(Reader):
                 _end_attempt(connection, Claim(one.key, one.generation), now, state, words)
         return tuple(left)
 
-    def resolve(self, key: str, decision: Decision) -> Delivery:
-        """Settle an unknown delivery by a person's decision and return it as it is now.
+    def resolve(self, key: str, decision: Decision, *, by: str = "by hand") -> Delivery:
+        """Settle an unknown delivery by somebody's decision and return it as it is now.
 
         Raises:
             LedgerError: there is no such delivery, it is not open to a decision, or a process
@@ -579,7 +579,7 @@ class Ledger(Reader):
                 Decision.CANCEL: {"state": State.CANCELLED},
             }
             values = choices[decision]
-            note = f"settled as {decision} by hand; before: {one.note or 'nothing'}"
+            note = f"settled as {decision} {by}; before: {one.note or 'nothing'}"
             changed = update(deliveries).where(deliveries.c.key == key)
             connection.execute(
                 changed.values(note=note, changed_at=now, next_at=None, lease_until=None, **values)
