@@ -2,12 +2,12 @@
 
 Usage: python benchmarks/send_overhead.py [--rounds N] [--profile]
 
-The conversation is smtplib over one connection with the very bytes that the send froze, to the same relay
-in a process of its own, with STARTTLS. It is the best there is: TCP_NODELAY set, nothing recorded, no retry, no
-check of what was accepted. The send is all of it: read the source, compose, draw, pack, freeze, send, record;
-without the start of the process. The relay answers at once; 50 ms after each message; or stands 20 ms away as
-well, as one on another network does. Rounds alternate, so that a busy machine slows both. The promise: under
-1.5 times, in one run, for a relay that takes its time.
+The conversation is smtplib over one connection with the very bytes that the send froze, to the same
+relay in a process of its own, with STARTTLS. It is the best there is: TCP_NODELAY set, nothing recorded,
+no retry, no check of what was accepted. The send is all of it: read the source, compose, draw, pack,
+freeze, send, record; without the start of the process. The relay answers at once; 50 ms after each
+message; or stands 20 ms away as well, as one on another network does. Rounds alternate, so that a busy
+machine slows both. The promise: under 1.5 times, in one run, for a relay that takes its time.
 """
 
 from __future__ import annotations
