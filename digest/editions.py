@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from fractions import Fraction
@@ -43,7 +43,7 @@ from digest.model import (
     month_start,
 )
 from digest.sla import SALES, Goal, Plan, goals
-from digest.workdays import Calendar, Weighting, weigh, weight_of
+from digest.workdays import LONGEST_SEARCH, Calendar, Weighting, weigh, weight_of
 
 HISTORY_MONTHS = 6
 USUAL_WEEKS = 8
@@ -124,6 +124,13 @@ CALENDAR_MONTHS = Months()
 # ------------------------------------------------------------------------------------ what is due
 
 
+class Dated(Protocol):
+    """What has a business date, as an edition that was sent has."""
+
+    @property
+    def business_date(self) -> date: ...  # noqa: D102 - the class says it
+
+
 @dataclass(frozen=True, slots=True)
 class Due:
     """What a business date brings.
@@ -151,7 +158,7 @@ def due(
     business_date: date,
     calendar: Calendar,
     *,
-    previous: Edition | None = None,
+    previous: Dated | None = None,
     months: Months = CALENDAR_MONTHS,
 ) -> Due:
     """Return what is due on a date, given the last edition that was really sent.
@@ -183,9 +190,7 @@ def due(
     )
 
 
-def _closes(
-    business_date: date, calendar: Calendar, previous: Edition | None, month: Month
-) -> bool:
+def _closes(business_date: date, calendar: Calendar, previous: Dated | None, month: Month) -> bool:
     first = month.period.start
     if previous is not None:
         return previous.business_date < first
@@ -201,19 +206,46 @@ class Upcoming:
 
 
 def upcoming(
-    calendar: Calendar, from_date: date, count: int, *, months: Months = CALENDAR_MONTHS
+    calendar: Calendar,
+    from_date: date,
+    count: int,
+    *,
+    months: Months = CALENDAR_MONTHS,
+    previous: Dated | None = None,
+    off: Callable[[date], str | None] = lambda _day: None,
 ) -> tuple[Upcoming, ...]:
     """Return the next `count` editions from a date on, if every one is sent on its day.
 
     Skipped weekends carry the reason "weekend", holidays their name.
+
+    Args:
+        calendar: decides the days.
+        from_date: the first date that is looked at.
+        count: how many editions.
+        months: of the scorecard.
+        previous: the last edition really sent before `from_date`, when one is known.
+        off: why a workday of the calendar has no edition after all, None when it has one.
+
+    Raises:
+        ValueError: a year has no workday.
     """
     found: list[Upcoming] = []
+    skipped: list[Workday] = []
     day = from_date
     while len(found) < count:
-        edition_day = day if calendar.is_workday(day) else calendar.next_workday(day)
-        skipped = calendar.days(Period(day, edition_day))
-        found.append(Upcoming(due(edition_day, calendar, months=months), skipped))
-        day = edition_day + ONE_DAY
+        today = calendar.day(day)
+        reason = off(day) if today.weight else None
+        if today.weight and reason is None:
+            found.append(
+                Upcoming(due(day, calendar, previous=previous, months=months), tuple(skipped))
+            )
+            previous, skipped = found[-1].due, []
+        else:
+            skipped.append(today if reason is None else Workday(day, Fraction(0), reason))
+        if len(skipped) > LONGEST_SEARCH:
+            msg = f"calendar {calendar.label}: no edition in the {LONGEST_SEARCH} days before {day}"
+            raise ValueError(msg)
+        day += ONE_DAY
     return tuple(found)
 
 
