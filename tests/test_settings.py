@@ -243,6 +243,7 @@ def test_settings_beside_a_worksheet_prevail() -> None:
     assert (plan.lag_months, plan.rounding, plan.carry_forward) == (2, "cascade", True)
 
 
+@pytest.mark.failure("R4")
 def test_a_worksheet_that_cannot_be_read_is_named_with_its_own_mistakes() -> None:
     Path("sla.xlsx").write_bytes(b"PK not a workbook")
     tables = VALID[VALID.index("[sla]") : VALID.index("[[segments]]")]
@@ -389,6 +390,7 @@ webhook = "https://planted-1f7c.example/"
 # --------------------------------------------------------------------------------- what is not valid
 
 
+@pytest.mark.failure("R3", "R5")
 @pytest.mark.parametrize("broken", BROKEN, ids=lambda broken: broken["what"])
 def test_a_mistake_gets_its_sentence(broken: Mapping[str, Any]) -> None:
     lists = {
@@ -418,6 +420,7 @@ def test_the_table_of_broken_files_is_long_enough_to_mean_something() -> None:
     assert len({broken["what"] for broken in BROKEN}) >= 110
 
 
+@pytest.mark.failure("R3")
 def test_every_mistake_is_reported_at_once_in_the_order_of_the_file() -> None:
     text = VALID
     for old, new in [
@@ -741,6 +744,7 @@ def test_no_secret_written_into_the_file_stands_in_a_message(line: str) -> None:
 # --------------------------------------------------------------------------------------- recipients
 
 
+@pytest.mark.failure("R5")
 def test_an_address_that_is_there_twice_gets_one_mail_and_a_warning() -> None:
     settings = read(
         swapped('"ana@company.example"', '"Ana@Company.example", "ana@company.example"')
@@ -758,6 +762,7 @@ def test_an_address_that_is_there_twice_gets_one_mail_and_a_warning() -> None:
     )
 
 
+@pytest.mark.failure("R5")
 @pytest.mark.parametrize(
     ("address", "meant"),
     [("ana@gmial.com", "gmail.com"), ("ana@bluewinn.ch", "bluewin.ch"), ("ana@gmx.hc", "gmx.ch")],
@@ -1047,7 +1052,20 @@ def _cut(raw: bytes, dice: random.Random) -> bytes:
     return raw[: dice.randrange(len(raw) + 1)] if dice.random() < 0.3 else raw
 
 
-def test_two_thousand_mutations_end_in_settings_or_in_sentences() -> None:
+def test_generated_mutations_end_in_settings_or_in_sentences() -> None:
+    outcomes = survive(range(MUTATIONS))
+    assert outcomes["refused"] > outcomes["loaded"] > MUTATIONS // 20
+
+
+@pytest.mark.long
+@pytest.mark.fuzz
+@pytest.mark.parametrize("part", range(30))
+def test_thirty_thousand_mutations_end_in_settings_or_in_sentences(part: int) -> None:
+    survive(range(10_000 + part * 1_000, 10_000 + (part + 1) * 1_000))
+
+
+def survive(seeds: range) -> dict[str, int]:
+    """Load every mutation; return how many were settings and how many were refused."""
     path = Path("digest.toml")
     environment = {**ENVIRONMENT, **EXAMPLE_ENVIRONMENT, "HOME": "planted-home"}
     every_setting = with_tables(EXAMPLE)
@@ -1055,7 +1073,7 @@ def test_two_thousand_mutations_end_in_settings_or_in_sentences() -> None:
     path.write_text(every_setting)
     load(path, environment=environment)
     slowest, outcomes = 0.0, {"loaded": 0, "refused": 0}
-    for seed in range(MUTATIONS):
+    for seed in seeds:
         base = every_setting if seed % 2 else VALID
         path.write_bytes(mutated(base.encode(), random.Random(seed)))  # noqa: S311 - the same accidents every time
         start = time.process_time()
@@ -1070,7 +1088,7 @@ def test_two_thousand_mutations_end_in_settings_or_in_sentences() -> None:
         assert "\x00" not in shown, seed
 
     assert slowest < 2
-    assert outcomes["refused"] > outcomes["loaded"] > MUTATIONS // 20
+    return outcomes
 
 
 def test_loading_imports_no_vendor_of_an_adapter() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -39,9 +39,11 @@ from digest.ledger import (
     Run,
     RunState,
     State,
+    leases,
 )
 from digest.ledger.backend import Backend
 from digest.ledger.histories import History, read_history, write_history
+from digest.ledger.leases import Lease
 from digest.ledger.owner import Owner, read_owner
 from digest.ledger.seal import Seal, write_seal
 from digest.ledger.tables import COMMITS, attempts, closed, contents, deliveries, meta, runs
@@ -49,6 +51,7 @@ from digest.ledger.tables import COMMITS, attempts, closed, contents, deliveries
 CLAIM_LEASE = timedelta(seconds=480)
 COMMIT_LEASE = timedelta(seconds=660)  # the 600 s wait for the reply and a minute
 
+ENDED = (RunState.DONE, RunState.EXPIRED, RunState.SKIPPED)
 REMOVED = "recipient removed from the settings"
 
 # From which states an outcome may still be written; a late answer settles an unknown delivery.
@@ -119,6 +122,19 @@ class Reader:
         query = select(deliveries).where(deliveries.c.state == State.UNKNOWN)
         rows = self._rows(query.order_by(deliveries.c.business_date, deliveries.c.key))
         return tuple(_as_delivery(row) for row in rows)
+
+    def ended_runs(self, dates: Collection[date]) -> dict[tuple[str, date], RunState]:
+        """Return how the runs of some dates ended, by digest and date, but for those with work left."""
+        query = select(runs.c.digest, runs.c.business_date, runs.c.state).where(
+            runs.c.correction == 0,
+            runs.c.business_date.in_(tuple(dates)),
+            runs.c.state.in_(ENDED),
+            ~_has((*WAITING, *AT_WORK)),
+        )
+        return {
+            (row["digest"], row["business_date"]): RunState(row["state"])
+            for row in self._rows(query)
+        }
 
     def edition(self, digest: str, business_date: date, *, correction: int = 0) -> str | None:
         """Return the frozen edition as JSON, None when none was frozen."""
@@ -386,9 +402,8 @@ class Ledger(Reader):
 
     def expire_before(self, digest: str, business_date: date) -> int:
         """End the runs of earlier dates that nobody came back to in time; return how many deliveries."""
-        over = (RunState.DONE, RunState.EXPIRED, RunState.SKIPPED)
         earlier = (runs.c.digest == digest, runs.c.business_date < business_date)
-        left = update(runs).where(*earlier, runs.c.state.not_in(over), ~_has(AT_WORK))
+        left = update(runs).where(*earlier, runs.c.state.not_in(ENDED), ~_has(AT_WORK))
         with self._change() as (connection, now):
             served = left.where(_has(State), ~_has(WAITING))
             connection.execute(served.values(state=RunState.DONE, changed_at=now))
@@ -558,8 +573,8 @@ class Ledger(Reader):
                 _end_attempt(connection, Claim(one.key, one.generation), now, state, words)
         return tuple(left)
 
-    def resolve(self, key: str, decision: Decision) -> Delivery:
-        """Settle an unknown delivery by a person's decision and return it as it is now.
+    def resolve(self, key: str, decision: Decision, *, by: str = "by hand") -> Delivery:
+        """Settle an unknown delivery by somebody's decision and return it as it is now.
 
         Raises:
             LedgerError: there is no such delivery, it is not open to a decision, or a process
@@ -579,7 +594,7 @@ class Ledger(Reader):
                 Decision.CANCEL: {"state": State.CANCELLED},
             }
             values = choices[decision]
-            note = f"settled as {decision} by hand; before: {one.note or 'nothing'}"
+            note = f"settled as {decision} {by}; before: {one.note or 'nothing'}"
             changed = update(deliveries).where(deliveries.c.key == key)
             connection.execute(
                 changed.values(note=note, changed_at=now, next_at=None, lease_until=None, **values)
@@ -619,6 +634,25 @@ class Ledger(Reader):
                     _end_attempt(connection, claim, now, State.UNKNOWN, words)
             _set_commits(connection, seal.commits)
         return tuple(lost)
+
+    # ------------------------------------------------------------------------------------ leases
+
+    def take_lease(self, name: str, length: timedelta) -> Lease:
+        """Take or renew a lease for this process; it may be somebody else's still, see `leases.take`."""
+        with self._change() as (connection, now):
+            return leases.take(
+                connection,
+                name,
+                self.owner,
+                now=now,
+                length=length,
+                gone=self._gone,
+            )
+
+    def give_lease_back(self, name: str) -> None:
+        """End this process's lease, so that another need not wait for its end."""
+        with self._change() as (connection, _):
+            leases.give_back(connection, name, self.owner)
 
     def _check_decision(self, one: Delivery, decision: Decision, now: datetime) -> None:
         allowed = {State.UNKNOWN} | (set(WAITING) if decision is Decision.CANCEL else set())

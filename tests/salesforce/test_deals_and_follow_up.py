@@ -534,7 +534,7 @@ def test_a_sound_org_is_told_with_what_a_run_costs() -> None:
         "values of Region__c that belong to no segment: 'Mars'"
     ]
     assert "days begin at midnight in Europe/Zurich" in " ".join(texts)
-    assert "the forecast's six months of history cost 1 call more" in texts
+    assert "the forecast's six months of history cost 1 call more, once a week" in texts
     assert "Opportunity can be read, amounts in CHF; once a week 2 calls more" in texts
     assert "sees 0 of about 0 records of Opportunity" in texts
     # Login, Lead, what is visible in two calls, a trial of the deals in two, and Opportunity.
