@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from fractions import Fraction
@@ -24,15 +24,18 @@ from digest.forecast import Day
 from digest.model import (
     Bridge,
     ClosedMonth,
+    CorrectedFigure,
     DayCount,
     Drift,
     Edition,
+    FigureCode,
     Forecast,
     Kind,
     LeadCounts,
     Note,
     NoteCode,
     Period,
+    Row,
     Scorecard,
     Segment,
     Workday,
@@ -328,6 +331,47 @@ def drop_since(previous: Edition | None, edition: Edition) -> int:
         return 0
     before, now = previous.scorecard.total.actual, card.total.actual
     return 0 if before is None or now is None else max(0, before - now)
+
+
+def figures_moved(before: Edition, now: Edition) -> tuple[CorrectedFigure, ...]:
+    """Return the leads and goals that differ between two editions of one date, and the gaps of totals.
+
+    The month that closes comes first, as in the edition; in each the total, then the segments as they are
+    read.
+    """
+    old, new = before.closed, now.closed
+    return (
+        *_moved(old.scorecard if old else None, new.scorecard if new else None),
+        *_moved(before.scorecard, now.scorecard),
+    )
+
+
+def _moved(before: Scorecard | None, now: Scorecard | None) -> Iterator[CorrectedFigure]:
+    card = now or before
+    if card is None:
+        return
+    old, new = _rows_of(before), _rows_of(now)
+    for segment in dict.fromkeys((*new, *old)):
+        was, row = (_figures(rows.get(segment)) for rows in (old, new))
+        for code in FigureCode:
+            if was[code] != row[code] and (segment is None or code is not FigureCode.GAP):
+                yield CorrectedFigure(card.period.start, segment, code, was[code], row[code])
+
+
+def _figures(row: Row | None) -> dict[FigureCode, int | None]:
+    return {
+        FigureCode.LEADS: row.actual if row else None,
+        FigureCode.GOAL: row.goal if row else None,
+        FigureCode.GAP: row.gap if row else None,
+    }
+
+
+def _rows_of(card: Scorecard | None) -> dict[str | None, Row]:
+    """The rows by segment, the total first; leads that nobody has are no row."""
+    if card is None:
+        return {}
+    rows = (card.total, *card.segments, *([card.unassigned] if card.unassigned else []))
+    return {row.segment: row for row in rows}
 
 
 # --------------------------------------------------------------------------------- putting it together
