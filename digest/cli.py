@@ -422,12 +422,13 @@ def telling_of_the_end(settings: Settings) -> Iterator[None]:
         raise DeliveryError(settings.id, left, permanent=False) from None
 
 
-def waiting(world: World) -> Now:
+def waiting(world: World, *, hurry: bool = True) -> Now:
     """Return the clock to send by; SIGTERM and Ctrl-C end the run after the message on its way.
 
     A message that is cut off between its last byte and the answer has an outcome that nobody knows, so
     only a second Ctrl-C stops at once. After SIGTERM the answer has the time that a service manager
-    leaves: TimeIsUpError is then raised wherever the process waits, again every few seconds.
+    leaves: TimeIsUpError is then raised wherever the process waits, again every few seconds; not without
+    `hurry`, for who waits for processes that hurry themselves.
     """
     import signal
     import time
@@ -440,7 +441,7 @@ def waiting(world: World) -> Now:
         if stopped and number == signal.SIGINT:
             raise KeyboardInterrupt
         stopped.append(number)
-        if number == signal.SIGTERM and hasattr(signal, "setitimer"):
+        if hurry and number == signal.SIGTERM and hasattr(signal, "setitimer"):
             signal.signal(signal.SIGALRM, time_is_up)
             signal.setitimer(signal.ITIMER_REAL, world.grace_seconds, _AGAIN_SECONDS)
         if number == signal.SIGINT:
@@ -515,7 +516,7 @@ def schedule(
 
     if missing := [str(path) for path in config if not path.exists()]:
         raise ConfigError(*(f"{path}: there is no such file or folder" for path in missing))
-    now = waiting(world)
+    now = waiting(world, hurry=False)
     say(world, f"looking after {', '.join(map(str, config))}; Ctrl-C or SIGTERM ends it")
     host = Host(
         clock=world.clock,

@@ -283,9 +283,9 @@ def send_digest(
     until = None
     if day is None:
         answer = due(settings, asked)
-        until = answer.window.until
+        until = answer.day.window.until
         if answer.standing is Standing.EARLY:
-            at = answer.window.due_at.astimezone(ZoneInfo(settings.timezone))
+            at = answer.day.window.due_at.astimezone(ZoneInfo(settings.timezone))
             return Report(0, (f"not due before {at:%H:%M} ({at:%Z})",), happened=False)
         if answer.standing is Standing.LATE:
             return _too_late(settings, now, business_date)
