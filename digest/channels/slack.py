@@ -14,12 +14,13 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from urllib.parse import urlsplit
 
 from digest.errors import DeliveryError, OutcomeUnknownError
 from digest.model import Envelope, Finding, MailHeaders, Recipient, Secret
-from digest.posting import never_arrived, reason, seconds_to_wait
+from digest.posting import never_arrived, reason, seconds_to_wait, within
 
 if TYPE_CHECKING:
     from slack_sdk import WebClient
@@ -116,6 +117,11 @@ class Slack:
         if (parts.scheme, parts.netloc) != ("https", f"hooks.{self.host}") or parts.query:
             msg = f"webhook: is no address of https://hooks.{self.host}/services/"
             raise ValueError(msg)
+
+    @property
+    def deadline(self) -> float:
+        """Seconds for a post as a whole: the clients' own timeout starts anew with each byte."""
+        return 2 * self.timeout
 
     @property
     def form(self) -> str:
@@ -306,7 +312,10 @@ class BotSession:
 
         channel = self._settings.channel
         try:
-            answer = client.chat_postMessage(channel=str(channel), **message)
+            answer = within(
+                self._settings.deadline,
+                lambda: client.chat_postMessage(channel=str(channel), **message),
+            )
         except SlackApiError as error:
             _raise_unless_of_form(error)
             return None
@@ -410,7 +419,7 @@ class WebhookSession:
         for message, how in ((_posted(packed), ""), (_in_plain_text(packed), " in plain text")):
             del message["metadata"]  # there is no history to find it in
             try:
-                answer = client.send_dict(message)
+                answer = within(self._settings.deadline, partial(client.send_dict, message))
             except Exception as error:
                 raise _broken(error) from error
             if _taken(answer):

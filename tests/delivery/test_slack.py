@@ -329,6 +329,25 @@ def test_a_missing_answer_ends_after_the_timeout_with_one_post(
     assert len(slack.posts) == 1
 
 
+@pytest.mark.failure("S2")
+@pytest.mark.parametrize("way", POST)
+def test_an_answer_that_dribbles_ends_after_the_deadline_with_one_post(
+    sender: Sender, slack: SlackServer, way: str
+) -> None:
+    slack.faults = (
+        Fault(POST[way], "dribble", "0.3"),  # never silent for as long as the client waits
+        Fault("conversations.history", "status", "500"),
+    )
+    impatient = loopback(slack.port, seconds=1)
+    began = time.monotonic()
+
+    result = replace(sender, channels={"slack": impatient(**SETTINGS[way])}).send()
+
+    assert came_to(result) == ("unknown", 5)
+    assert time.monotonic() - began < 8
+    assert len(slack.posts) == 1
+
+
 def test_the_product_waits_30_seconds_for_an_answer() -> None:
     assert Slack.timeout == 30
 
