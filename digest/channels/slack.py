@@ -247,38 +247,6 @@ class BotSession:
             return f"{reply}; {error}"  # it was said, so it must not be said again
         return reply
 
-    def correct(
-        self, envelope: Envelope, receipt: str, sentence: str, *, broadcast: bool = False
-    ) -> str:
-        """Annotate a posted edition: say a sentence in its thread, and put a marked line above its blocks.
-
-        Args:
-            envelope: what was delivered; its blocks are shown again, unchanged.
-            receipt: what `deliver` or `find` returned, as the ledger's note holds it.
-            sentence: what a person has to say, any text.
-            broadcast: show the reply in the channel as well.
-
-        Returns:
-            The receipt of the reply.
-
-        Raises:
-            ValueError: the receipt names no message.
-            DeliveryError: nothing was said, or it was and the line is missing: the text tells.
-            OutcomeUnknownError: the sentence may stand in the thread; do not say it again unseen.
-        """
-        posted = _RECEIPT.search(receipt)
-        if posted is None:
-            msg = f"no message is named by {receipt!r}"
-            raise ValueError(msg)
-        reply = self._post(
-            self._client(), text=_escaped(sentence), thread_ts=posted["ts"], reply_broadcast=broadcast,
-            unfurl_links=False, unfurl_media=False,
-        )  # fmt: skip
-        if reply is None:
-            raise _error("refused the sentence; shorten it", permanent=True)
-        self._mark(_read(envelope), posted)
-        return reply
-
     def _mark(self, packed: Mapping[str, Any], posted: re.Match[str]) -> None:
         """Put the marked line on top; the same content twice is the same message, so once more is safe."""
         mark, text = packed["corrected"], packed["text"]
@@ -547,10 +515,6 @@ def _posted(packed: Mapping[str, Any]) -> dict[str, Any]:
 
 def _in_plain_text(packed: Mapping[str, Any]) -> dict[str, Any]:
     return {**{name: packed[name] for name in _FIELDS if name != "blocks"}, "text": packed["plain"]}
-
-
-def _escaped(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def _printable(text: object) -> str:

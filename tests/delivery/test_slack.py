@@ -19,9 +19,9 @@ from typing import Any
 
 import pytest
 
-from digest.channels.slack import BotSession, Slack
+from digest.channels.slack import Slack
 from digest.delivery import SendResult
-from digest.errors import DeliveryError, OutcomeUnknownError
+from digest.errors import DeliveryError
 from digest.ledger import Decision
 from digest.model import Envelope, Finding, Message, Recipient, Secret
 from digest.render import PACKERS
@@ -599,69 +599,6 @@ def test_a_chart_belongs_to_a_post_that_was_found(sender: Sender, slack: SlackSe
     replace(sender, channels={"slack": slack.bot(chart="thread")}).send(patience=PATIENCE)
 
     assert slack.files[0]["thread_ts"] == slack.posts[0].ts
-
-
-# ------------------------------------------------------------------------------------------- correction
-
-
-def corrected(channel: Slack, sentence: str, **how: bool) -> str:
-    one = envelope(channel)
-    with channel.session() as session:
-        assert isinstance(session, BotSession)
-        receipt = session.deliver(one, commit=lambda: True)
-        return session.correct(one, receipt, sentence, **how)
-
-
-def test_a_correction_answers_in_the_thread_and_marks_the_unchanged_edition(
-    slack: SlackServer,
-) -> None:
-    receipt = corrected(slack.bot(), "Benelux had 12, not 10 <!channel>", broadcast=True)
-
-    edition, reply = slack.posts
-    (update,) = slack.updates
-    assert reply.ts in receipt
-    assert reply.message["thread_ts"] == edition.ts
-    assert reply.message["text"] == "Benelux had 12, not 10 &lt;!channel&gt;"
-    assert reply.message["reply_broadcast"] is True
-    assert (update["ts"], update["channel"]) == (edition.ts, CHANNEL)
-    assert update["text"] == edition.message["text"]
-    assert update["blocks"][0]["text"]["text"] == "*Corrected, see the thread*"
-    assert update["blocks"][1:] == edition.message["blocks"]
-
-
-def test_an_edition_posted_in_plain_text_is_marked_in_plain_text(slack: SlackServer) -> None:
-    slack.faults = (Fault("chat.postMessage", "error", "invalid_blocks", times=1),)
-
-    corrected(slack.bot(), "Benelux had 12")
-
-    (update,) = slack.updates
-    assert update["blocks"] == []
-    assert update["text"] == f"*Corrected, see the thread*\n{slack.posts[0].message['text']}"
-
-
-def test_a_correction_whose_line_fails_says_what_was_done(slack: SlackServer) -> None:
-    slack.faults = (Fault("chat.update", "error", "cant_update_message"),)
-
-    with pytest.raises(DeliveryError, match="reply is in the thread, the line above is not"):
-        corrected(slack.bot(), "Benelux had 12")
-
-    assert len(slack.posts) == 2
-
-
-def test_a_reply_whose_answer_is_lost_is_not_said_again(slack: SlackServer) -> None:
-    channel = slack.bot()
-    one = envelope(channel)
-    with channel.session() as session:
-        assert isinstance(session, BotSession)
-        receipt = session.deliver(one, commit=lambda: True)
-        slack.faults = (Fault("chat.postMessage", "drop"),)
-        with pytest.raises(OutcomeUnknownError):
-            session.correct(one, receipt, "Benelux had 12")
-        with pytest.raises(ValueError, match="no message"):
-            session.correct(one, "settled as sent by hand", "Benelux had 12")
-
-    assert len(slack.posts) == 2
-    assert slack.updates == []
 
 
 # ----------------------------------------------------------------------------------------------- check
