@@ -563,6 +563,21 @@ def test_rows_and_total_carry_the_forecast_of_their_own_history() -> None:
     assert uki.chance is None  # a goal of 0 has no chance to be reached
 
 
+def test_leads_from_before_a_segment_began_are_no_pace_to_forecast_from() -> None:
+    start = date(2026, 6, 10)
+    days = tuple(replace(day, weight=Fraction(0)) if day.day < start else day for day in DAYS)
+    began = {"DACH": Course(days, start=start)}
+    own = [on(10, 2), on(11, 2), on(12, 2)]
+    july = DayCount(date(2026, 7, 1), "DACH", 9)
+    early = [on(9, 40), on(8, 5, "UKI"), DayCount(date(2026, 5, 29), "DACH", 30), july]
+    (without,) = card(own, courses=began).segments
+    (with_early, _) = card([*own, *early], owed(), owed("UKI"), courses=began).segments
+    assert (without.actual, with_early.actual) == (6, 46)
+    assert without.forecast is not None
+    assert with_early.forecast is not None
+    assert with_early.forecast.mean == pytest.approx(without.forecast.mean + 40)
+
+
 def test_a_hidden_forecast_still_decides_the_last_days() -> None:
     quiet = Course(DAYS, months(1))
     counts = [on(1, 115)]
@@ -701,6 +716,15 @@ def test_the_limits_for_unassigned_leads_can_be_set() -> None:
     found = card([on(1, 90), on(1, 10, "")])
     lenient = Thresholds(unassigned_leads=11, unassigned_share=Fraction(11, 100))
     assert unassigned_warning(found, lenient) is None
+
+
+def test_leads_that_own_limits_do_not_warn_of_are_listed_on_their_row() -> None:
+    found = replace(card([on(1, 90), on(1, 10, "")]), unknown=(("Mars", 10),))
+    lenient = Thresholds(unassigned_leads=11, unassigned_share=Fraction(11, 100))
+    listed = list_unassigned(found, lenient).unassigned
+    assert listed is not None
+    assert [note.text for note in listed.notes] == ["Mars"]
+    assert list_unassigned(found) == found
 
 
 def test_a_zero_that_history_makes_improbable_is_doubted() -> None:
