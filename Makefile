@@ -11,7 +11,7 @@ COVERED ?= $(if $(filter 1,$(DIGEST_TEST_ALL)),--cov --cov-report=)
 NODE_TOOLS = .ci/node/node_modules/.package-lock.json
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test node check format lint types layers locks lock long fuzz bench docs catalogues golden wheel clean
+.PHONY: help demo test node check format lint types layers locks lock kills long fuzz bench docs catalogues golden wheel clean
 
 help: ## what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -20,7 +20,7 @@ demo: $(VENV)/.run ## sample CRM, worksheet and config; sends today's digest to 
 	@$(BIN)/digest demo $(ARGS)
 
 test: $(VENV)/.dev node ## run every test
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not long" $(COVERED) $(TESTS)
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not long and not kills" $(COVERED) $(TESTS)
 	@if [ -n "$(COVERED)" ]; then $(BIN)/python -m coverage report | grep -E "^(Name|TOTAL)"; fi
 
 node: # the validators of the mail
@@ -48,7 +48,10 @@ lock: ## write the lock files anew (needs the network)
 	@test -x .tools/bin/uv || { $(PYTHON) -m venv .tools && .tools/bin/python -m pip install --quiet uv; }
 	$(PYTHON) .ci/locks.py --write
 
-long: $(VENV)/.dev ## the long suites: kills, fuzzing, 10,000 months
+kills: $(VENV)/.dev ## 2,000 processes killed at every step and at random, four workers in 400 rounds
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m kills tests/delivery
+
+long: $(VENV)/.dev ## the long suites: fuzzing, 10,000 months
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m long
 
 fuzz: $(VENV)/.dev ## 50,000 mutated settings and worksheets: no traceback, no hang

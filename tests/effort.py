@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+from typing import TypeVar
 
 EVERYTHING = os.environ.get("DIGEST_TEST_ALL") == "1"  # noqa: TID251 - the test run is an entry point
 
 
-def effort(few: int, many: int) -> int:
-    """Return how many examples this run tries; `.ci/run` tries many."""
+T = TypeVar("T")
+
+
+def effort(few: T, many: T) -> T:
+    """Return how many examples, or which, this run tries; `.ci/run` tries many."""
     return many if EVERYTHING else few
 
 

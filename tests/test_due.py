@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from digest.due import Answer, Standing, delay_of, due, window_of
+from digest.ledger import RunState
 from digest.model import local_instant
 from digest.settings import Settings, load
 from digest.workdays import Calendar
@@ -55,8 +56,8 @@ def settings(tmp_path: Path) -> Settings:
     return load(tmp_path / "digest.toml", environment={})
 
 
-def answer(settings: Settings, at: str, *, settled: bool = False) -> Answer:
-    return due(settings, datetime.fromisoformat(f"{at}+00:00"), settled=settled)
+def answer(settings: Settings, at: str, run: RunState | None = None) -> Answer:
+    return due(settings, datetime.fromisoformat(f"{at}+00:00"), run)
 
 
 @pytest.mark.parametrize(
@@ -74,7 +75,29 @@ def test_the_window_is_half_open(settings: Settings, at: str, standing: Standing
     found = answer(settings, at)
 
     assert (found.standing, found.business_date) == (standing, date(2026, 7, 15))
-    assert answer(settings, at, settled=True).standing is Standing.SENT
+    assert found.calls == (standing is not Standing.EARLY)
+    sent = answer(settings, at, RunState.DONE)
+    assert (sent.standing, sent.calls) == (Standing.SENT, False)
+
+
+@pytest.mark.parametrize(
+    ("at", "run", "called_for"),
+    [
+        ("2026-07-15T09:00", RunState.EXPIRED, False),  # the operator was told once
+        ("2026-07-15T08:00", RunState.EXPIRED, True),  # the clock was wrong when it expired
+        ("2026-07-15T08:00", RunState.SKIPPED, True),  # the calendar has been put right
+        ("2026-07-12T05:29", None, False),
+        ("2026-07-12T05:30", None, True),  # a Sunday is written down with its reason
+        ("2026-07-12T05:30", RunState.SKIPPED, False),
+    ],
+)
+def test_what_the_ledger_says_decides_whether_a_send_is_called_for(
+    settings: Settings,
+    at: str,
+    run: RunState | None,
+    called_for: bool,  # noqa: FBT001 - a column of the table
+) -> None:
+    assert answer(settings, at, run).calls is called_for
 
 
 @pytest.mark.parametrize("hour", [0, 5, 8, 21])

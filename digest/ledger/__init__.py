@@ -313,7 +313,8 @@ def _opened(
         from digest.ledger.file import SqliteBackend, open_or_create, sqlite_engine
 
         known = open_or_create(place, pin, busy_seconds=busy_seconds)
-        backend = SqliteBackend(place, sqlite_engine(place, busy_seconds=busy_seconds))
+        engine = sqlite_engine(place, busy_seconds=busy_seconds)
+        backend = SqliteBackend(place, engine, busy_seconds)
         seal = place.with_name(f".{place.name}.seal")
     owner = owner or current_owner()
     return Ledger(backend, clock=clock, owner=owner, gone=gone, seal=seal), known, seal

@@ -198,6 +198,7 @@ class SqliteBackend:
 
     path: Path
     engine: Engine
+    busy_seconds: float = 30
 
     def __str__(self) -> str:
         return f"ledger {self.path}"
@@ -223,7 +224,7 @@ class SqliteBackend:
 
     def compact(self) -> None:
         """Rewrite the file without the pages that are no longer used."""
-        with self.explained(), closing(_connect(self.path, 30)) as connection:
+        with self.explained(), closing(_connect(self.path, self.busy_seconds)) as connection:
             connection.execute("VACUUM")
 
 

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, insert, update
 
 from digest.ledger.histories import histories
 from digest.ledger.identity import Known
+from digest.ledger.leases import leases
 from digest.ledger.tables import (
     PRODUCT,
     SCHEMA_VERSION,
@@ -25,7 +26,7 @@ from digest.ledger.tables import (
     runs,
 )
 
-TABLES = (meta, contents, runs, deliveries, attempts, closed, histories)
+TABLES = (meta, contents, runs, deliveries, attempts, closed, histories, leases)
 
 # Released with schema 1: 0.1.0, on SQLite only. The defaults let a process of that release which is
 # still at work when the ledger is upgraded write its outcomes.

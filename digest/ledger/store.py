@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,9 @@ from sqlalchemy import (
     RowMapping,
     Select,
     Table,
+    and_,
+    delete,
+    func,
     insert,
     or_,
     select,
@@ -35,9 +39,11 @@ from digest.ledger import (
     Run,
     RunState,
     State,
+    leases,
 )
 from digest.ledger.backend import Backend
 from digest.ledger.histories import History, read_history, write_history
+from digest.ledger.leases import Lease
 from digest.ledger.owner import Owner, read_owner
 from digest.ledger.seal import Seal, write_seal
 from digest.ledger.tables import COMMITS, attempts, closed, contents, deliveries, meta, runs
@@ -45,6 +51,7 @@ from digest.ledger.tables import COMMITS, attempts, closed, contents, deliveries
 CLAIM_LEASE = timedelta(seconds=480)
 COMMIT_LEASE = timedelta(seconds=660)  # the 600 s wait for the reply and a minute
 
+ENDED = (RunState.DONE, RunState.EXPIRED, RunState.SKIPPED)
 REMOVED = "recipient removed from the settings"
 
 # From which states an outcome may still be written; a late answer settles an unknown delivery.
@@ -55,6 +62,20 @@ _BEFORE = {
     State.DEFERRED: (*AT_WORK, State.UNKNOWN),
     State.PENDING: (*AT_WORK, State.UNKNOWN),
 }
+
+
+# What may be sent once more: its bytes have not been purged.
+_KEPT = deliveries.c.message.in_(select(contents.c.sha256))
+_OPEN = (*WAITING, *AT_WORK, State.UNKNOWN)
+
+
+@dataclass(frozen=True, slots=True)
+class Purged:
+    """What `purge` removed: editions with all that belongs to them, and the bytes of messages."""
+
+    editions: int
+    contents: int
+    size: int
 
 
 class Reader:
@@ -101,6 +122,19 @@ class Reader:
         query = select(deliveries).where(deliveries.c.state == State.UNKNOWN)
         rows = self._rows(query.order_by(deliveries.c.business_date, deliveries.c.key))
         return tuple(_as_delivery(row) for row in rows)
+
+    def ended_runs(self, dates: Collection[date]) -> dict[tuple[str, date], RunState]:
+        """Return how the runs of some dates ended, by digest and date, but for those with work left."""
+        query = select(runs.c.digest, runs.c.business_date, runs.c.state).where(
+            runs.c.business_date.in_(tuple(dates)),
+            runs.c.correction == 0,
+            runs.c.state.in_(ENDED),
+            ~_has((*WAITING, *AT_WORK)),
+        )
+        return {
+            (row["digest"], row["business_date"]): RunState(row["state"])
+            for row in self._rows(query)
+        }
 
     def edition(self, digest: str, business_date: date, *, correction: int = 0) -> str | None:
         """Return the frozen edition as JSON, None when none was frozen."""
@@ -170,7 +204,13 @@ class Reader:
 
     def _content(self, sha256: str) -> bytes:
         query = select(contents.c.content).where(contents.c.sha256 == sha256)
-        content: bytes = self._rows(query)[0]["content"]
+        rows = self._rows(query)
+        if not rows:
+            raise LedgerError(
+                f"{self._backend} no longer has the content {sha256[:12]}",
+                remedy="it was purged when its retention was over; its hash is all that is left",
+            )
+        content: bytes = rows[0]["content"]
         if hashlib.sha256(content).hexdigest() != sha256:
             raise LedgerError(
                 f"{self._backend} is damaged: content {sha256[:12]} has changed",
@@ -181,6 +221,10 @@ class Reader:
     def _rows(self, query: Select[Any]) -> Sequence[RowMapping]:
         with self._transaction() as connection:
             return connection.execute(query).mappings().all()
+
+    def has(self, sha256: str) -> bool:
+        """Whether a content is there, or was purged."""
+        return bool(self._rows(select(contents.c.sha256).where(contents.c.sha256 == sha256)))
 
     def describe(self) -> str:
         """Say which database the ledger is in, and whom it can serve."""
@@ -201,6 +245,8 @@ class Ledger(Reader):
     """
 
     room = 50_000_000
+    claim_lease = CLAIM_LEASE
+    commit_lease = COMMIT_LEASE
 
     def __init__(
         self,
@@ -343,6 +389,7 @@ class Ledger(Reader):
             deliveries.c.key.in_(keys),
             deliveries.c.state == State.CANCELLED,
             deliveries.c.note == REMOVED,
+            _KEPT,
         )
         with self._change() as (connection, now):
             values = {"state": State.PENDING, "note": None, "changed_at": now}
@@ -355,9 +402,8 @@ class Ledger(Reader):
 
     def expire_before(self, digest: str, business_date: date) -> int:
         """End the runs of earlier dates that nobody came back to in time; return how many deliveries."""
-        over = (RunState.DONE, RunState.EXPIRED, RunState.SKIPPED)
         earlier = (runs.c.digest == digest, runs.c.business_date < business_date)
-        left = update(runs).where(*earlier, runs.c.state.not_in(over), ~_has(AT_WORK))
+        left = update(runs).where(*earlier, runs.c.state.not_in(ENDED), ~_has(AT_WORK))
         with self._change() as (connection, now):
             served = left.where(_has(State), ~_has(WAITING))
             connection.execute(served.values(state=RunState.DONE, changed_at=now))
@@ -372,6 +418,7 @@ class Ledger(Reader):
             query = update(deliveries).where(
                 *_run(deliveries, digest, business_date, correction),
                 deliveries.c.state == State.EXPIRED,
+                _KEPT,
             )
             return connection.execute(query.values(values)).rowcount
 
@@ -382,6 +429,43 @@ class Ledger(Reader):
                 values["note"] = note
             query = update(deliveries).where(*chosen, deliveries.c.state.in_(WAITING))
             return connection.execute(query.values(values)).rowcount
+
+    def purge(self, digest: str, *, messages_before: date, editions_before: date) -> Purged:
+        """Remove what is settled and older than its retention, and give its room back.
+
+        The last edition sent stays, because the next one continues it. What is removed is not begun
+        again: its date is closed.
+
+        Args:
+            digest: id of the digest; what others need is kept.
+            messages_before: of earlier dates the messages' bytes go; rows and hashes stay.
+            editions_before: of earlier dates everything goes.
+        """
+        last = self.last_sent(digest)
+        with self._change() as (connection, _):
+            old = select(runs.c.business_date, runs.c.correction).where(
+                runs.c.digest == digest, runs.c.business_date < editions_before, ~_has(_OPEN)
+            )
+            going = [row for row in connection.execute(old).all() if row[0] != last]
+            for day, correction in going:
+                self._forget(connection, digest, day, correction)
+            if going:
+                _close(connection, digest, max(day for day, _ in going))
+            removed = connection.execute(
+                select(func.count(), func.sum(func.length(contents.c.content))).where(
+                    *_unneeded(digest, messages_before)
+                )
+            ).one()
+            connection.execute(delete(contents).where(*_unneeded(digest, messages_before)))
+        self._backend.compact()
+        return Purged(len(going), removed[0], removed[1] or 0)
+
+    @staticmethod
+    def _forget(connection: Connection, digest: str, day: date, correction: int) -> None:
+        keys = select(deliveries.c.key).where(*_run(deliveries, digest, day, correction))
+        connection.execute(delete(attempts).where(attempts.c.key.in_(keys)))
+        for table in (deliveries, runs):
+            connection.execute(delete(table).where(*_run(table, digest, day, correction)))
 
     # -------------------------------------------------------------------------------- deliveries
 
@@ -398,7 +482,7 @@ class Ledger(Reader):
                     generation=deliveries.c.generation + 1,
                     attempts=deliveries.c.attempts + 1,
                     owner=str(self.owner),
-                    lease_until=now + CLAIM_LEASE,
+                    lease_until=now + self.claim_lease,
                     next_at=None,
                     changed_at=now,
                 )
@@ -429,7 +513,7 @@ class Ledger(Reader):
                     deliveries.c.state == State.CLAIMED,
                     deliveries.c.lease_until > now,
                 )
-                .values(state=State.COMMITTING, lease_until=now + COMMIT_LEASE, changed_at=now)
+                .values(state=State.COMMITTING, lease_until=now + self.commit_lease, changed_at=now)
             )
             if fenced.rowcount != 1:
                 return False
@@ -489,8 +573,8 @@ class Ledger(Reader):
                 _end_attempt(connection, Claim(one.key, one.generation), now, state, words)
         return tuple(left)
 
-    def resolve(self, key: str, decision: Decision) -> Delivery:
-        """Settle an unknown delivery by a person's decision and return it as it is now.
+    def resolve(self, key: str, decision: Decision, *, by: str = "by hand") -> Delivery:
+        """Settle an unknown delivery by somebody's decision and return it as it is now.
 
         Raises:
             LedgerError: there is no such delivery, it is not open to a decision, or a process
@@ -510,12 +594,26 @@ class Ledger(Reader):
                 Decision.CANCEL: {"state": State.CANCELLED},
             }
             values = choices[decision]
-            note = f"settled as {decision} by hand; before: {one.note or 'nothing'}"
+            note = f"settled as {decision} {by}; before: {one.note or 'nothing'}"
             changed = update(deliveries).where(deliveries.c.key == key)
             connection.execute(
                 changed.values(note=note, changed_at=now, next_at=None, lease_until=None, **values)
             )
             return _as_delivery(connection.execute(query).mappings().one())
+
+    # ------------------------------------------------------------------------------------ leases
+
+    def take_lease(self, name: str, length: timedelta) -> Lease:
+        """Take or renew a lease for this process; it may be somebody else's still, see `leases.take`."""
+        with self._change() as (connection, now):
+            return leases.take(
+                connection, name, self.owner, now=now, length=length, gone=self._gone
+            )
+
+    def give_lease_back(self, name: str) -> None:
+        """End this process's lease, so that another need not wait for its end."""
+        with self._transaction() as connection:
+            leases.give_back(connection, name, self.owner)
 
     def accept_restored(self, seal: Seal, *, do: bool) -> tuple[Delivery, ...]:
         """Go on with a ledger that was restored from a backup; return what becomes unknown by it.
@@ -617,6 +715,19 @@ def _has(states: Iterable[State], run: FromClause = runs) -> ColumnElement[bool]
             deliveries.c.state.in_(tuple(states)),
         )
         .exists()
+    )
+
+
+def _unneeded(digest: str, before: date) -> tuple[ColumnElement[bool], ...]:
+    """What no edition and no message that has to be kept refers to."""
+    over = and_(
+        deliveries.c.digest == digest,
+        deliveries.c.business_date < before,
+        deliveries.c.state.not_in(_OPEN),
+    )
+    return (
+        contents.c.sha256.not_in(select(runs.c.edition).where(runs.c.edition.is_not(None))),
+        contents.c.sha256.not_in(select(deliveries.c.message).where(~over)),
     )
 
 

@@ -136,6 +136,7 @@ def test_a_second_call_sends_nothing_and_says_when_and_where_it_was_sent(
     assert result.lines[0] == "mail an…@team.example: already sent 07:31 by host-a"
 
 
+@pytest.mark.failure("R2")
 def test_the_edition_is_frozen_and_used_again_byte_for_byte(
     sender: Sender, outbox: Outbox, clock: Clock
 ) -> None:
@@ -203,6 +204,7 @@ def test_a_recipient_cancelled_by_hand_stays_so(sender: Sender, outbox: Outbox) 
     assert BEN not in [one.recipient for one in outbox.sent]
 
 
+@pytest.mark.failure("R5")
 def test_one_address_written_in_two_ways_gets_one_mail(sender: Sender, outbox: Outbox) -> None:
     outbox.recipients = tuple(Recipient(one) for one in (ANA, " ana@TEAM.example "))
 
@@ -280,6 +282,7 @@ def test_a_source_without_trustworthy_numbers_holds_the_edition(
     assert sender.send().exit_code == 0
 
 
+@pytest.mark.failure("R1", "R4")
 def test_a_mistake_in_the_worksheet_or_a_template_holds_the_edition_with_its_reason(
     sender: Sender, outbox: Outbox
 ) -> None:
@@ -319,6 +322,7 @@ def run_of(sender: Sender) -> tuple[RunState, str | None]:
     return run.state, run.note
 
 
+@pytest.mark.failure("D4")
 def test_a_source_that_fails_is_asked_again_within_the_call(
     sender: Sender, outbox: Outbox, clock: Clock
 ) -> None:
@@ -365,6 +369,7 @@ def test_a_source_is_asked_until_the_calls_time_or_send_until_ends(
     assert sender.send().exit_code == 0
 
 
+@pytest.mark.failure("D1", "D2", "D3", "D13")
 @pytest.mark.parametrize("reason", [Reason.AUTH, Reason.QUOTA, Reason.DROP])
 def test_a_login_a_quota_and_a_fall_are_not_asked_about_again_in_the_same_call(
     sender: Sender, clock: Clock, reason: Reason
@@ -632,6 +637,95 @@ def test_an_unknown_outcome_is_never_resent_and_told_in_each_call(
     )
 
 
+@dataclass
+class Remembering(Outbox):
+    """A relay that knows a mail again for a while, by a key that the mail carries."""
+
+    period: timedelta | None = timedelta(minutes=15)
+
+    def remembers(self, envelope: Envelope) -> timedelta | None:
+        return self.period if envelope.content else None
+
+
+def lost() -> OutcomeUnknownError:
+    return OutcomeUnknownError("outbox", "no answer")
+
+
+@pytest.mark.failure("M7")
+def test_an_unknown_outcome_is_tried_once_more_where_the_other_side_knows_it_again(
+    sender: Sender,
+) -> None:
+    relay = Remembering(errors=[(BEN, lost())])
+
+    result = replace(sender, channels={"mail": relay}).send()
+
+    assert exit_and_states(result) == (0, ["sent"] * 3)
+    assert relay.tried.count(BEN) == 2
+    row = sender.ledger.delivery(delivery_key("leads", TODAY, "mail", BEN))
+    assert row is not None
+    assert relay.sent[-1] == Envelope(row.key, BEN, sender.ledger.message(row))
+
+
+@pytest.mark.failure("M7")
+@pytest.mark.parametrize(
+    ("period", "minutes", "tries"),
+    [(15, 7, 2), (15, 9, 1), (5, 0, 1), (None, 0, 1)],
+)
+def test_nothing_is_tried_again_when_the_other_side_may_have_forgotten_it(
+    sender: Sender, clock: Clock, period: int | None, minutes: int, tries: int
+) -> None:
+    forgetful = replace(sender, channels={"mail": Outbox(errors=[(BEN, lost())])})
+    assert forgetful.send().exit_code == 5
+    clock.forward(minutes=minutes)
+    relay = Remembering(period=None if period is None else timedelta(minutes=period))
+
+    result = replace(sender, channels={"mail": relay}).send()
+
+    assert 1 + relay.tried.count(BEN) == tries
+    assert result.exit_code == (0 if tries == 2 else 5)
+
+
+@pytest.mark.failure("M7")
+def test_what_is_lost_again_and_again_is_tried_once_a_call_while_it_is_remembered(
+    sender: Sender, clock: Clock
+) -> None:
+    relay = Remembering(errors=[(BEN, lost())] * 9)
+    there = replace(sender, channels={"mail": relay})
+    tries = []
+    for _ in range(5):
+        assert there.send().exit_code == 5
+        tries.append(relay.tried.count(BEN))
+        clock.forward(minutes=4)
+
+    # From the ninth minute on a fresh try might end after the quarter of an hour since the first one.
+    assert tries == [2, 3, 4, 4, 4]
+
+
+@pytest.mark.failure("M7")
+def test_an_unknown_outcome_that_another_process_may_still_settle_is_left_to_it(
+    sender: Sender, tmp_path: Path, clock: Clock
+) -> None:
+    relay = Remembering(recipients=(Recipient(BEN),))
+    here = replace(sender, channels={"mail": relay})
+
+    def die(step: str) -> None:
+        if step == "committed":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        here.send(hook=die)
+    clock.forward(minutes=12)
+    relay.period = timedelta(hours=1)
+    relay.sent.clear()
+
+    result = here.send()
+
+    assert exit_and_states(result) == (5, ["unknown"])
+    assert relay.sent == []
+    elsewhere = replace(here, ledger=a_ledger(tmp_path / "ledger.db", clock, gone=lambda _: True))
+    assert elsewhere.send().exit_code == 0
+
+
 def test_an_unknown_outcome_of_an_earlier_day_is_told_until_it_is_settled(
     sender: Sender, outbox: Outbox, clock: Clock
 ) -> None:
@@ -789,6 +883,7 @@ def test_a_delivery_that_took_too_long_is_not_finished(
 # ---------------------------------------------------------------------------------- stop and window
 
 
+@pytest.mark.failure("P2")
 def test_a_call_asked_to_end_stops_before_the_next_recipient(
     sender: Sender, outbox: Outbox
 ) -> None:
@@ -797,6 +892,7 @@ def test_a_call_asked_to_end_stops_before_the_next_recipient(
     assert exit_and_states(result) == (4, ["sent", "pending", "pending"])
 
 
+@pytest.mark.failure("P2")
 def test_a_call_asked_to_end_in_the_middle_stops_before_the_dot(
     sender: Sender, outbox: Outbox
 ) -> None:
