@@ -69,18 +69,19 @@ def equivalents(part: str) -> frozenset[Change]:
     return frozenset(Change(entry["in"], entry["was"], entry["becomes"]) for entry in entries)
 
 
-def prepare(part: str, files: Sequence[str], tests: Sequence[str]) -> Path:
+def prepare(part: str, files: Sequence[str], tests: Sequence[str], options: Sequence[str]) -> Path:
     """Copy what the tests need, with the settings of mutmut for this part, and return the place."""
     place = WORK / part
     shutil.rmtree(place, ignore_errors=True)
     for name in NEEDED:
         shutil.copytree(ROOT / name, place / name, ignore=shutil.ignore_patterns("__pycache__"))
-    options = ["-p", "no:cacheprovider", "--hypothesis-seed=0"]
+    plugins = ("no:cacheprovider", "no:xdist", "no:pytest_cov")
+    always = [*(word for plugin in plugins for word in ("-p", plugin)), "--hypothesis-seed=0"]
     settings = {
         "source_paths": ["digest/"],
         "only_mutate": files,
         "also_copy": ["templates", "config"],
-        "pytest_add_cli_args": options,
+        "pytest_add_cli_args": [*always, *options],
         "pytest_add_cli_args_test_selection": tests,
     }
     lines = [f"{key} = {json.dumps(value)}" for key, value in settings.items()]
@@ -146,7 +147,9 @@ def judge(part: str, place: Path, files: Sequence[str], *, whole: bool) -> Resul
     alive = [(name, what) for name, what in alive if tried[name] not in TIMED_OUT]
     known = equivalents(part)
     untrue = known - {what for _, what in alive} if whole else frozenset()
-    firsts = {what: name for name, what in reversed(alive) if what in known}  # one entry, one mutant
+    firsts = {
+        what: name for name, what in reversed(alive) if what in known
+    }  # one entry, one mutant
     return Result(
         part=part,
         killed=sum(code in KILLED for code in tried.values()),
@@ -172,7 +175,9 @@ def main() -> int:
     asked = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     asked.add_argument("part", nargs="*", choices=[*table, []], help="all when none is named")
     asked.add_argument("--sample", type=int, help="only the Nth mutant of each function")
-    asked.add_argument("--again", action="store_true", help="only those that survived the last time")
+    asked.add_argument(
+        "--again", action="store_true", help="only those that survived the last time"
+    )
     asked.add_argument("--least", type=float, default=90, help="the score below which a part fails")
     args = asked.parse_args()
     results = []
@@ -185,7 +190,7 @@ def main() -> int:
             for copy in (place, place / "mutants"):
                 shutil.copytree(ROOT / "tests", copy / "tests", dirs_exist_ok=True)
         else:
-            prepare(part, files, tests)
+            prepare(part, files, tests, table[part].get("options", []))
         if names or not args.again:
             run(place, names)
         results.append(judge(part, place, files, whole=args.sample is None))

@@ -40,7 +40,7 @@ from digest.model import (
     Workday,
 )
 from digest.sla import Goal, Plan, RevenueGoal, Terms, goals
-from digest.workdays import Calendar
+from digest.workdays import Calendar, weigh
 
 JUNE = Period(date(2026, 6, 1), date(2026, 7, 1))
 ZURICH = Calendar("CH", "ZH")
@@ -369,7 +369,9 @@ def test_every_threshold_can_be_set() -> None:
     ],
 )
 def test_thresholds_out_of_order_are_refused(wrong: dict[str, Fraction]) -> None:
-    with pytest.raises(ValueError, match="each must be at least the one before"):
+    with pytest.raises(
+        ValueError, match=r"; each must be at least the one before and none below 0$"
+    ):
         Thresholds(**wrong)  # type: ignore[arg-type] # ratios only
 
 
@@ -442,6 +444,16 @@ def test_notes_of_the_goal_stay_on_its_row() -> None:
     note = Note(NoteCode.SET_BY_HAND, "DACH", number=Fraction(140))
     found = card([on(1, 1)], replace(owed(), notes=(note,)))
     assert found.segments[0].notes == (note,)
+
+
+def test_no_lead_at_all_is_behind_although_one_would_be_within_the_noise() -> None:
+    # Of 3 expected leads none come with probability 5 %, one at most with 20 %.
+    eager = Thresholds(min_expected=Fraction(1))
+    found = [
+        card(counts, owed(goal=7), cut_off=date(2026, 6, 12), thresholds=eager).segments[0].status
+        for counts in ([], [on(1, 1)])
+    ]
+    assert found == [Status.BEHIND, Status.AT_RISK]
 
 
 def test_a_softened_status_says_why_on_its_row() -> None:
@@ -582,6 +594,24 @@ def test_leads_from_before_a_segment_began_are_no_pace_to_forecast_from() -> Non
     assert without.forecast is not None
     assert with_early.forecast is not None
     assert with_early.forecast.mean == pytest.approx(without.forecast.mean + 40)
+
+
+def test_a_segment_without_a_goal_has_a_forecast_all_the_same() -> None:
+    (row,) = card([on(1, 55)], owed(goal=None), courses={"DACH": Course(DAYS, months(6))}).segments
+    assert row.forecast is not None
+    assert (row.forecast.mean > 55, row.forecast.chance) == (True, None)
+
+
+@pytest.mark.parametrize(
+    ("cut_off", "leads", "status"), [(25, 115, Status.AT_RISK), (14, 64, Status.ON_TRACK)]
+)
+def test_the_last_three_workdays_are_the_calendars_whatever_paces_the_row(
+    cut_off: int, leads: int, status: Status
+) -> None:
+    # Paced by all 30 days, five days are left after 25 June, of which three are workdays.
+    paced = Course(weigh(DAYS, "calendar"), months(1), workdays=DAYS)
+    found = card([on(1, leads)], cut_off=date(2026, 6, cut_off), courses={"DACH": paced})
+    assert found.segments[0].status is status
 
 
 def test_a_hidden_forecast_still_decides_the_last_days() -> None:
