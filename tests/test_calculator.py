@@ -540,6 +540,12 @@ def test_one_source_of_several_that_failed_withholds_the_total() -> None:
     assert found.total.notes == (Note(NoteCode.PARTIAL, text="UKI"),)
 
 
+def test_the_total_names_every_segment_it_lacks() -> None:
+    three = [owed("UKI"), owed(), owed("Benelux")]
+    found = card([on(1, 30)], *three, no_data=("UKI", "Benelux"))
+    assert Note(NoteCode.PARTIAL, text="Benelux, UKI") in found.total.notes
+
+
 def test_a_failed_source_without_segments_still_has_no_total() -> None:
     found = scorecard(
         plan=PLAN,
