@@ -48,6 +48,7 @@ class Report:
 
     Attributes:
         happened: something was sent or failed in this call; `--quiet` prints only then.
+        free: the date has no edition for anybody.
     """
 
     exit_code: int
@@ -55,6 +56,7 @@ class Report:
     happened: bool
     edition: Edition | None = None
     outcomes: tuple[Outcome, ...] = ()
+    free: bool = False
 
 
 # ------------------------------------------------------------------------------------------ looking
@@ -207,14 +209,15 @@ def send_digest(
             delivery.skip(
                 digest_id=settings.id, business_date=business_date, ledger=ledger, reason=reason
             )
-        return Report(0, (f"no edition on {business_date}: {reason}",), happened=False)
+        said = (f"no edition on {business_date}: {reason}",)
+        return Report(0, said, happened=False, free=True)
     off = days_off(settings, business_date)
     without = tuple(
         f"{channel} {masked(recipient.address)}: no edition on {business_date}: {reason}"
         for (channel, recipient), reason in off.items()
     )
     if off and len(off) == sum(len(channel.recipients) for channel in settings.channels.values()):
-        return Report(0, without, happened=False)
+        return Report(0, without, happened=False, free=True)
     until = None
     if day is None:
         opens = _opens(settings, business_date)

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import socket
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from urllib.request import OpenerDirector
 
 DEFAULT_WAIT = 30.0  # seconds, when the other side asks to wait but not how long
 LONGEST_WAIT = 86_400.0
@@ -40,3 +44,14 @@ def seconds_to_wait(header: str | None) -> float:
     if not text.isascii() or not text.isdigit():
         return DEFAULT_WAIT
     return min(float(text[:9]), LONGEST_WAIT)
+
+
+def without_redirects() -> OpenerDirector:
+    """Return an opener that takes a redirect for an answer: the address is a secret for one host."""
+    from urllib.request import HTTPRedirectHandler, build_opener
+
+    class Stay(HTTPRedirectHandler):
+        def redirect_request(self, *_: object) -> None:
+            """Go nowhere."""
+
+    return build_opener(Stay)

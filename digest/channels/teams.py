@@ -10,11 +10,10 @@ from urllib.parse import urlsplit
 
 from digest.errors import DeliveryError, OutcomeUnknownError
 from digest.model import Envelope, Finding, MailHeaders, Recipient, Secret
-from digest.posting import never_arrived, reason, seconds_to_wait
+from digest.posting import never_arrived, reason, seconds_to_wait, without_redirects
 
 if TYPE_CHECKING:
     from urllib.error import HTTPError
-    from urllib.request import OpenerDirector
 
 _OLD_HOST = ".logic.azure.com"
 _HOSTS = (".api.powerplatform.com", _OLD_HOST)
@@ -94,7 +93,7 @@ class TeamsSession:
         request = Request(  # noqa: S310 - the settings take https addresses of Microsoft only
             self._url, envelope.content, {"Content-Type": "application/json"}, method="POST"
         )
-        opener = _without_redirects()
+        opener = without_redirects()
         if not commit():
             raise DeliveryError("teams", "another process owns this delivery", permanent=False)
         try:
@@ -129,14 +128,3 @@ def _judged(error: HTTPError) -> DeliveryError:
         )
         return DeliveryError("teams", what, permanent=True)
     return OutcomeUnknownError("teams", f"the flow answered {status}, and may have posted the card")
-
-
-def _without_redirects() -> OpenerDirector:
-    """Return an opener that takes a redirect for an answer: the address is a secret for one host."""
-    from urllib.request import HTTPRedirectHandler, build_opener
-
-    class Stay(HTTPRedirectHandler):
-        def redirect_request(self, *_: object) -> None:
-            """Go nowhere."""
-
-    return build_opener(Stay)

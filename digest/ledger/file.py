@@ -197,6 +197,8 @@ def _create(path: Path) -> None:
 
 
 def _fill(draft: Path) -> None:
+    import digest.ledger.alerts  # noqa: F401 - declares its tables
+
     # The journal mode is set once, here: changing it at each open can fail with "locked".
     with closing(_connect(draft, 30)) as connection:
         connection.execute(f"PRAGMA journal_mode={journal_mode(sqlite3.sqlite_version_info)}")
