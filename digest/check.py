@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -18,6 +19,7 @@ from digest.compose import (
     history_of,
     latest_business_date,
     measured_window,
+    month_before,
     nothing_there,
     reason_in_words,
 )
@@ -235,16 +237,23 @@ def _checked(
 def _cost(
     settings: Settings, plan: CountingPlan, business_date: date, now: datetime
 ) -> Iterator[Finding]:
-    """Say how many calls a whole run makes: its month, the months before it, and once a week deals."""
+    """Say how many calls a run makes for its month, and more for closed months and deals once a week."""
     source = settings.connector
     if not isinstance(source, Costs):
         return
-    periods = [plan.current] if plan.history is None else [plan.current, plan.history]
     own: object = source
+    daily = [plan.current]
+    if settings.follow_up and settings.follow_up[1] is own:
+        before = month_before(due_on(settings, business_date), facts_of(settings), plan.current)
+        daily += [before] if before else []
+    weekly = [plan.current] if plan.history is None else [plan.current, plan.history]
     window = measured_window(business_date, settings.timezone) if settings.deals is own else None
-    calls, more = source.cost(counted=periods, deals=window, segments=settings.segments, now=now)
-    weekly = f"; {more} more in the first of a week, which measures deals" if more else ""
-    yield Finding("ok", "cost of a run", f"{calls} calls{weekly}")
+    price = partial(source.cost, segments=settings.segments, now=now)
+    calls, _ = price(counted=daily, deals=None)
+    more = sum(price(counted=weekly, deals=window)) - calls
+    why = "closed months" if window is None else "closed months and deals"
+    once = f"; {more} more in the first of a week, which reads {why}" if more else ""
+    yield Finding("ok", "cost of a run", f"{calls} calls{once}")
 
 
 def _counted(settings: Settings, counts: LeadCounts) -> Iterator[Finding]:

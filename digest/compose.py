@@ -36,10 +36,15 @@ class Memory:
     Attributes:
         previous: the last edition really sent before the business date.
         sent_on: returns the edition sent on a date, None when there was none.
+        history: returns the closed months' counts, those that are kept or else those that the given
+            function reads.
     """
 
     previous: Edition | None = None
     sent_on: Callable[[date], Edition | None] = lambda _day: None
+    history: Callable[[editions.Due, Period, Callable[[], LeadCounts]], LeadCounts] = (
+        lambda _due, _period, read: read()
+    )
 
 
 NOTHING_SENT = Memory()
@@ -68,9 +73,9 @@ def compose(
     # Follow-up is asked for beside each count, so that a source may answer from what it has just read.
     as_of = _as_of(settings, due, now)
     rows, no_sales = _sales_rows(settings, wanted.current, as_of)
-    history = _count(settings, wanted.history, now) if wanted.history else None
+    history = _history(settings, due, wanted.history, now, memory)
     if not no_sales:
-        earlier, no_sales = _sales_rows(settings, _month_before(due, facts, wanted.current), as_of)
+        earlier, no_sales = _sales_rows(settings, month_before(due, facts, wanted.current), as_of)
         rows += earlier
     sales = None if no_sales else _follow_up(settings, due, rows, as_of)
     drift, no_drift = _drift(settings, due, memory.previous, now, history)
@@ -88,6 +93,14 @@ def compose(
     )
     unknown = (*no_sales, *no_drift)
     return replace(edition, follow_up=sales, warnings=(*edition.warnings, *unknown))
+
+
+def _history(
+    settings: Settings, due: editions.Due, period: Period | None, now: datetime, memory: Memory
+) -> LeadCounts | None:
+    if period is None:
+        return None
+    return memory.history(due, period, lambda: _count(settings, period, now))
 
 
 def due_on(
@@ -196,7 +209,7 @@ def _sales_rows(
         return (), (_missing(NoteCode.FOLLOW_UP_MISSING, error),)
 
 
-def _month_before(due: editions.Due, facts: editions.Facts, counted: Period) -> Period | None:
+def month_before(due: editions.Due, facts: editions.Facts, counted: Period) -> Period | None:
     """Return the month before the judged one: its leads may still be overdue or need attempts."""
     before = facts.months.before(due.closes or due.month)
     if not before:

@@ -11,8 +11,8 @@ import time as clocks
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime, time, timedelta
-from typing import TYPE_CHECKING, Literal
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from digest.addresses import ascii_address, masked
@@ -34,10 +34,10 @@ from digest.ledger import (
     State,
     delivery_key,
 )
-from digest.model import Edition, Envelope, Message, Recipient, local_instant
+from digest.model import Edition, Envelope, Message, Recipient
 
 if TYPE_CHECKING:
-    from digest.ledger.store import Ledger  # brings SQLAlchemy, which `due` does without
+    from digest.ledger.store import Ledger  # brings SQLAlchemy, slow to import
 
 # What `send` announces through its hook, in this order; those from "claimed" on once per recipient.
 STEPS = (
@@ -79,18 +79,6 @@ _LONGEST_WAIT = (
 _NEVER = datetime.max.replace(tzinfo=UTC)
 _RECORD_TRIES = 3
 _FAILED = (*WAITING, State.REFUSED, State.EXPIRED)
-
-
-# ----------------------------------------------------------------------------------- when it is due
-
-
-def due(
-    now: datetime, business_date: date, send_at: time, send_until: time, zone: str
-) -> Literal["early", "open", "late"]:
-    """Say whether the edition of a date may go out now: from send_at (inclusive) to send_until."""
-    if now < local_instant(business_date, send_at, zone):
-        return "early"
-    return "open" if now < local_instant(business_date, send_until, zone) else "late"
 
 
 # ---------------------------------------------------------------------------------------- the result
@@ -208,7 +196,7 @@ def send(
 
     Args:
         digest_id: id of the digest.
-        business_date: the edition's date; whether it is due is the caller's question (`due`).
+        business_date: the edition's date; whether it is due is the caller's question (`due.due`).
         channels: by the name that stands in the settings.
         compose: makes the edition, given the last one really sent; called only when none is frozen.
         render: makes the message for a recipient; recipients with the same wishes share one.
@@ -498,7 +486,7 @@ def _doubt_what_is_left(job: _Job) -> None:
 
 def _attempted(row: Delivery) -> datetime:
     """Return the instant of an unknown delivery's attempt, rather too early than too late."""
-    from digest.ledger.store import COMMIT_LEASE  # brings SQLAlchemy, which `due` does without
+    from digest.ledger.store import COMMIT_LEASE  # brings SQLAlchemy, slow to import
 
     if row.lease_until is not None:  # its process ended in the middle
         return row.lease_until - COMMIT_LEASE

@@ -7,27 +7,38 @@ way to a recipient.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
-from zlib import crc32
 from zoneinfo import ZoneInfo
 
 from digest import delivery
 from digest.addresses import masked
-from digest.compose import Memory, compose, due_on, measured_deals, reason_in_words
-from digest.editions import drop_since
+from digest.compose import Memory, compose, due_on, facts_of, measured_deals, reason_in_words
+from digest.connectors import Metered
+from digest.due import Standing, due
+from digest.editions import drop_since, history_serves
 from digest.errors import ConfigError, ConnectorError, Reason
 from digest.ledger import open_ledger, read_ledger
-from digest.model import Period, local_instant, month_start
-from digest.snapshot import edition_from_json, edition_to_json
+from digest.model import Period, month_start
+from digest.snapshot import (
+    counts_from_json,
+    counts_to_json,
+    edition_from_json,
+    edition_to_json,
+    fingerprint,
+)
 
 if TYPE_CHECKING:
     from digest.delivery import Outcome, SendResult
+    from digest.editions import Due
     from digest.ledger import Delivery
-    from digest.model import Edition, Finding, Message, Recipient, Workday
+    from digest.ledger.histories import History
+    from digest.ledger.store import Reader
+    from digest.model import Edition, Finding, LeadCounts, Message, Recipient, Workday
     from digest.settings import Settings
 
 
@@ -78,7 +89,50 @@ def memory_of(settings: Settings, before: date) -> Memory:
         return edition_from_json(sent[0]) if sent else None
 
     text = reader.previous_edition(settings.id, before)
-    return Memory(None if text is None else edition_from_json(text), sent_on)
+    return Memory(
+        None if text is None else edition_from_json(text), sent_on, _kept_history(settings, reader)
+    )
+
+
+HistoryOf = Callable[["Due", "Period", Callable[[], "LeadCounts"]], "LeadCounts"]
+
+
+def _kept_history(
+    settings: Settings, reader: Reader, keep: Callable[[History], None] = lambda _: None
+) -> HistoryOf:
+    """Return what answers with the closed months that are kept, and keeps those that it had to read.
+
+    Only where the source's calls are limited: others are read daily, which finds late entries a few days
+    earlier.
+    """
+
+    def history(due: Due, period: Period, read: Callable[[], LeadCounts]) -> LeadCounts:
+        from digest.ledger.histories import History
+
+        if not isinstance(settings.connector, Metered):
+            return read()
+        asked = fingerprint(repr((settings.connector, settings.segments, period)))
+        kept = reader.history(settings.id)
+        serves = (
+            kept is not None
+            and kept.question == asked
+            and history_serves(
+                due,
+                kept.business_date,
+                calendar=settings.calendar,
+                after_workdays=settings.frozen_after_workdays,
+                months=facts_of(settings).months,
+            )
+        )
+        if kept is not None and serves:
+            with suppress(ValueError):  # of another version
+                return counts_from_json(kept.counts)
+        counts = read()
+        if kept is None or kept.business_date <= due.business_date:
+            keep(History(asked, due.business_date, counts_to_json(counts)))
+        return counts
+
+    return history
 
 
 def frozen_edition(settings: Settings, business_date: date) -> Edition | None:
@@ -198,8 +252,9 @@ def send_digest(
     Raises:
         ConfigError, ConnectorError, LedgerError: nothing was sent to anybody in this call.
     """
-    business_date = day or today_of(settings, now.clock())
-    if business_date > today_of(settings, now.clock()):
+    asked = now.clock()
+    business_date = day or today_of(settings, asked)
+    if business_date > today_of(settings, asked):
         raise ConfigError(f"--date: {business_date} has not come yet")
     planned = due_on(settings, business_date)
     if planned.kind is None:
@@ -220,12 +275,12 @@ def send_digest(
         return Report(0, without, happened=False, free=True)
     until = None
     if day is None:
-        opens = _opens(settings, business_date)
-        until = local_instant(business_date, settings.send_until, settings.timezone)
-        if now.clock() < opens:
-            at = opens.astimezone(ZoneInfo(settings.timezone))
+        answer = due(settings, asked)
+        until = answer.window.until
+        if answer.standing is Standing.EARLY:
+            at = answer.window.due_at.astimezone(ZoneInfo(settings.timezone))
             return Report(0, (f"not due before {at:%H:%M} ({at:%Z})",), happened=False)
-        if now.clock() >= until:
+        if answer.standing is Standing.LATE:
             return _too_late(settings, now, business_date)
     report = _report(
         _send(settings, now, business_date, until, accept_drop=accept_drop, named=bool(day))
@@ -256,14 +311,6 @@ def _day_of(settings: Settings, calendar: str, day: date) -> Workday:
         raise ConfigError(f"{settings.path.name}: {error}") from error
 
 
-def _opens(settings: Settings, business_date: date) -> datetime:
-    """Return when this digest may leave: `send_at` and its own fixed share of the spread."""
-    seconds = int(settings.spread.total_seconds())
-    delay = crc32(settings.id.encode()) % seconds if seconds else 0
-    at = local_instant(business_date, settings.send_at, settings.timezone)
-    return at + timedelta(seconds=delay)
-
-
 def _send(
     settings: Settings,
     now: Now,
@@ -276,9 +323,13 @@ def _send(
     from digest.render import PACKERS
 
     free = {recipient for _, recipient in days_off(settings, business_date)}
+    ledger = open_ledger(settings.ledger, clock=now.clock, pin=pin_of(settings))
 
     def compose_checked(previous: Edition | None) -> Edition:
-        memory = Memory(previous, memory_of(settings, business_date).sent_on)
+        kept = _kept_history(
+            settings, ledger, lambda history: ledger.keep_history(settings.id, history)
+        )
+        memory = Memory(previous, memory_of(settings, business_date).sent_on, kept)
         edition = compose(settings, business_date, now=now.clock(), memory=memory)
         if not accept_drop:
             refuse_a_drop(settings, previous, edition)
@@ -291,7 +342,7 @@ def _send(
         compose=compose_checked,
         render=lambda edition, recipient: message_for(settings, edition, recipient),
         packers=PACKERS,
-        ledger=open_ledger(settings.ledger, clock=now.clock, pin=pin_of(settings)),
+        ledger=ledger,
         clock=now.clock,
         sleep=now.sleep,
         to_json=edition_to_json,

@@ -256,6 +256,25 @@ def frozen_from(month: Month, calendar: Calendar, after_workdays: int) -> date:
     return last + ONE_DAY
 
 
+def history_serves(
+    edition: Due,
+    read_on: date,
+    *,
+    calendar: Calendar,
+    after_workdays: int,
+    months: Months = CALENDAR_MONTHS,
+) -> bool:
+    """Whether the closed months as an earlier edition read them still serve this one.
+
+    They are read anew in the first edition of a week, and as long as the last of them was not frozen.
+    """
+    monday = edition.business_date - timedelta(days=edition.business_date.weekday())
+    return monday <= read_on <= edition.business_date and all(
+        frozen_from(month, calendar, after_workdays) <= read_on
+        for month in months.before(edition.month)
+    )
+
+
 def mid_month(month: Month, calendar: Calendar) -> date:
     """Return the business date whose printed forecast is judged: half of the month's weight is over."""
     days = calendar.days(month.period)

@@ -8,21 +8,19 @@ from __future__ import annotations
 
 from datetime import date
 from enum import StrEnum
-from threading import Event, Thread
-from typing import TYPE_CHECKING
+from http.client import HTTPException
+from threading import Event
 from urllib.parse import urlsplit, urlunsplit
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 from digest.model import Secret
-from digest.posting import reason, without_redirects
-
-if TYPE_CHECKING:
-    from urllib.request import OpenerDirector
+from digest.posting import post, reason
 
 TRIES = 3
 TIMEOUT = 10.0  # seconds, of one try
 _PAUSE = 0.5
 _LONGEST_BODY = 200
+_HEADERS = {"Content-Type": "text/plain; charset=utf-8"}
 
 
 class Ping(StrEnum):
@@ -62,44 +60,23 @@ def send_ping(
         ping: what to say.
         rid: see `run_id`.
         body: one line for the service's log.
-        timeout: seconds of one try; all together take three times as long at most.
+        timeout: seconds of one try.
         pause: seconds between two tries.
     """
-    result: list[str | None] = []
-    line = " ".join(body.split())[:_LONGEST_BODY]
     where = address(url.reveal(), ping, rid)
-    # In a thread: a socket's timeout starts anew with each byte, so a server that dribbles has no end.
-    worker = Thread(target=lambda: result.append(_tried(where, line, timeout, pause)), daemon=True)
-    worker.start()
-    worker.join(TRIES * timeout)
-    return result[0] if result else f"no answer within {TRIES * timeout:.0f} s"
-
-
-def _tried(where: str, line: str, timeout: float, pause: float) -> str | None:
-    opener = without_redirects()
-    problem: str | None = None
+    line = " ".join(body.split())[:_LONGEST_BODY].encode()
+    problem = None
     for attempt in range(TRIES):
         if attempt:
             Event().wait(pause)
-        problem, again = _once(opener, where, line, timeout)
-        if problem is None or not again:
-            break
+        try:
+            status = post(where, line, _HEADERS, seconds=timeout).status
+        except (OSError, HTTPException, ValueError) as error:
+            problem = f"cannot be reached ({reason(error)})"
+            continue
+        if status // 100 == 2:  # noqa: PLR2004 - what HTTP calls success
+            return None
+        problem = f"answered {status}"
+        if status // 100 != 5 and status != 429:  # noqa: PLR2004 - server errors, Too Many Requests
+            break  # it will say so again
     return problem
-
-
-def _once(opener: OpenerDirector, where: str, line: str, timeout: float) -> tuple[str | None, bool]:
-    """Return why a try failed, and whether another one may do better."""
-    from http.client import HTTPException
-    from urllib.error import HTTPError
-    from urllib.request import Request
-
-    headers = {"Content-Type": "text/plain; charset=utf-8"}
-    request = Request(where, line.encode(), headers, method="POST")  # noqa: S310 - the settings take https, or this machine
-    try:
-        with opener.open(request, timeout=timeout):
-            return None, False
-    except HTTPError as error:
-        with error:
-            return f"answered {error.code}", error.code >= 500 or error.code == 429  # noqa: PLR2004 - server errors, Too Many Requests
-    except (OSError, HTTPException, ValueError) as error:
-        return f"cannot be reached ({reason(error)})", True

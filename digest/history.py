@@ -37,7 +37,11 @@ def facts(reader: Reader, settings: Settings, *, day: date | None, last: int) ->
             if one.digest == settings.id
         ],
         "runs": [
-            _run(run, reader.deliveries(settings.id, run.business_date), settings.timezone)
+            _run(
+                run,
+                reader.deliveries(settings.id, run.business_date, correction=run.correction),
+                settings.timezone,
+            )
             for run in chosen[:last]
         ],
     }
@@ -46,6 +50,7 @@ def facts(reader: Reader, settings: Settings, *, day: date | None, last: int) ->
 def _run(run: Run, deliveries: Sequence[Delivery], timezone: str) -> Facts:
     return {
         "date": run.business_date.isoformat(),
+        "correction": run.correction,
         "state": str(run.state),
         "note": run.note,
         "changed_at": _local(run.changed_at, timezone),
@@ -94,7 +99,8 @@ def table(found: Facts) -> str:
         states = Counter(one["state"] for one in run["deliveries"])
         counted = ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
         note = f" ({run['note']})" if run["note"] else ""
-        lines.append(f"{run['date']}  {run['state']:<10} {counted or 'nobody'}{note}")
+        which = f" correction {run['correction']}" if run["correction"] else ""
+        lines.append(f"{run['date']}{which}  {run['state']:<10} {counted or 'nobody'}{note}")
         if len(found["runs"]) == 1 or set(states) - {State.SENT}:
             lines += [_recipient(one) for one in run["deliveries"]]
     return "\n".join(lines)

@@ -837,6 +837,8 @@ class MailHeaders:
         timezone: IANA zone of the Date header.
         thread: the mails of a month form one conversation, which costs them the verdict in the subject.
         dkim: key to sign with, None to leave that to the relay.
+        idempotency_header: name of the header in which the relay looks for a key of the delivery, to
+            know again what it has taken; None for none.
     """
 
     sender: str
@@ -847,6 +849,7 @@ class MailHeaders:
     timezone: str = "Europe/Zurich"
     thread: bool = False
     dkim: Dkim | None = None
+    idempotency_header: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

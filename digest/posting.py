@@ -1,16 +1,85 @@
-"""What an HTTP post that went wrong means: whether it can have been taken, and when to try again."""
+"""Posts over HTTP: once, to one host, within a time; and what a post that went wrong means."""
 
 from __future__ import annotations
 
 import socket
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from threading import Thread
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from urllib.request import OpenerDirector
+    from urllib.request import OpenerDirector, Request
 
 DEFAULT_WAIT = 30.0  # seconds, when the other side asks to wait but not how long
 LONGEST_WAIT = 86_400.0
+LONGEST_ANSWER = 1_000_000  # bytes
 _NO_TUNNEL = "Tunnel connection failed"  # http.client, when a proxy refuses to connect
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the other side said, whatever the status; header names in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = field(repr=False)
+
+
+def post(url: str, body: bytes, headers: Mapping[str, str], *, seconds: float) -> Answer:
+    """Post once; a redirect is an answer, because what we send is for one host.
+
+    Args:
+        url: where to.
+        body: as it travels.
+        headers: likewise.
+        seconds: for all of it, the name's look-up included: a socket's timeout starts anew with each byte.
+
+    Raises:
+        OSError, http.client.HTTPException: no whole answer came; see `never_arrived`.
+    """
+    from urllib.request import Request
+
+    request = Request(url, body, dict(headers), method="POST")  # noqa: S310 - the caller's own hosts
+    ended: list[Answer | BaseException] = []
+
+    def ask() -> None:
+        try:
+            ended.append(_asked(request, seconds))
+        except BaseException as error:  # noqa: BLE001 - raised again by who waits
+            ended.append(error)
+
+    # A thread of its own, because nothing else can be left behind in the middle of a look-up.
+    thread = Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if not ended:
+        raise TimeoutError("timed out")
+    if isinstance(ended[0], BaseException):
+        raise ended[0]
+    return ended[0]
+
+
+def _asked(request: Request, seconds: float) -> Answer:
+    from urllib.error import HTTPError
+
+    try:
+        answer = _without_redirects().open(request, timeout=seconds)
+    except HTTPError as error:
+        answer = error
+    with answer:
+        named = {name.lower(): value for name, value in answer.headers.items()}
+        return Answer(answer.status, named, answer.read(LONGEST_ANSWER))
+
+
+def _without_redirects() -> OpenerDirector:
+    from urllib.request import HTTPRedirectHandler, build_opener
+
+    class Stay(HTTPRedirectHandler):
+        def redirect_request(self, *_: object) -> None:
+            """Go nowhere."""
+
+    return build_opener(Stay)
 
 
 def never_arrived(error: BaseException) -> bool:
@@ -44,14 +113,3 @@ def seconds_to_wait(header: str | None) -> float:
     if not text.isascii() or not text.isdigit():
         return DEFAULT_WAIT
     return min(float(text[:9]), LONGEST_WAIT)
-
-
-def without_redirects() -> OpenerDirector:
-    """Return an opener that takes a redirect for an answer: the address is a secret for one host."""
-    from urllib.request import HTTPRedirectHandler, build_opener
-
-    class Stay(HTTPRedirectHandler):
-        def redirect_request(self, *_: object) -> None:
-            """Go nowhere."""
-
-    return build_opener(Stay)

@@ -6,7 +6,7 @@ import hashlib
 from functools import cache
 from typing import TYPE_CHECKING
 
-from digest.model import Edition
+from digest.model import Edition, LeadCounts
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -36,6 +36,27 @@ def edition_from_json(text: str) -> Edition:
         ValueError: the text is not an edition of this version.
     """
     return _adapter().validate_json(text)
+
+
+@cache
+def _counts_adapter() -> TypeAdapter[LeadCounts]:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(LeadCounts)
+
+
+def counts_to_json(counts: LeadCounts) -> str:
+    """Return counts as one line of JSON."""
+    return _counts_adapter().dump_json(counts).decode()
+
+
+def counts_from_json(text: str) -> LeadCounts:
+    """Return the counts that `counts_to_json` wrote.
+
+    Raises:
+        ValueError: the text is not of this version.
+    """
+    return _counts_adapter().validate_json(text)
 
 
 def fingerprint(text: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol, runtime_checkable
 
 from digest.channels.file import File
@@ -58,6 +58,18 @@ class Repeatable(Protocol):
     @property
     def repeatable(self) -> bool:
         """Whether an interrupted delivery may simply run again."""
+
+
+@runtime_checkable
+class Remembers(Protocol):
+    """A channel whose other side knows again what it has taken, by a key that the message carries."""
+
+    def remembers(self, envelope: Envelope) -> timedelta | None:
+        """Return for how long after an attempt of unknown outcome the same message may go out once more.
+
+        Within that time the other side takes it or knows it, and shows it once. None: never by itself,
+        because the settings say "hold" or because this very message carries no key.
+        """
 
 
 @runtime_checkable

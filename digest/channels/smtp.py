@@ -8,24 +8,31 @@ from __future__ import annotations
 
 import re
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import timedelta
 from enum import Enum
+from functools import cached_property
 from ipaddress import ip_address
 from pathlib import Path
 from threading import Timer
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from digest.addresses import ascii_address, mailbox, masked
 from digest.errors import DeliveryError, OutcomeUnknownError
 from digest.model import Dkim, Envelope, Finding, MailHeaders, Recipient, Secret
 from digest.signing import check_key
+from digest.tokens import HOSTS, OAuth, Tokens
 
 if TYPE_CHECKING:
     import smtplib
     import ssl
 
+_SCOPES = {
+    "microsoft": "https://outlook.office365.com/.default",
+    "google": "https://mail.google.com/",
+}
 _PORTS = {"starttls": 587, "tls": 465, "none": 25}
 _RECONNECTS = 2
 _QUIT_SECONDS = 5.0
@@ -33,6 +40,9 @@ _LONGEST_REPLY = 300  # characters of a relay's words that are kept
 _DONE, _NEVER, _CLOSING = 2, 5, 421
 _SELECTOR = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,61}[A-Za-z0-9])?")
 _LONGEST_LIST = 850  # a header that may not be folded must stay well below the 998 of RFC 5322
+# The word in its name keeps it apart from every other header.
+_KEY_HEADER = re.compile(r"(?i)(?=.*idempotency)[a-z][a-z0-9-]{0,59}")
+_LONGEST_MEMORY = 7 * 24 * 60  # minutes
 _NO_HEADER = str.maketrans(dict.fromkeys("<>,", " "))
 
 
@@ -75,6 +85,7 @@ class Smtp:
             unless `allow_plaintext` is set. Certificates are always verified.
         mechanism: how to log in; None takes PLAIN, or LOGIN where a server has nothing else.
             "xoauth2" takes `password` as the access token.
+        oauth: fetches and renews the access token of the mailbox `username`, instead of a password.
         ca_file: certificate authority of the relay when it is a private one; relative to the settings.
         sender: From, "Name <address>". bounce_address: envelope sender, default the From address.
         list_id, unsubscribe, one_click: the List-* headers; unsubscribe are https or mailto addresses.
@@ -82,8 +93,13 @@ class Smtp:
         dkim: signs with the sender's own key; leave it out where the relay signs.
         local_hostname: what EHLO says, default the sender's domain.
         max_per_connection: messages before a fresh connection.
+        idempotency_header: header in which the relay looks for a key of the delivery, if it has one.
+        idempotency_minutes: how long it remembers a key.
+        on_unknown: "resend" hands a message of unknown outcome over once more while its key is remembered.
         folder: where relative paths start; not a setting.
     """
+
+    token_hosts: ClassVar[Mapping[str, str]] = HOSTS
 
     host: str
     sender: str
@@ -94,6 +110,7 @@ class Smtp:
     username: str | None = None
     password: Secret | None = None
     mechanism: Literal["plain", "login", "xoauth2"] | None = None
+    oauth: OAuth | None = None
     ca_file: Path | None = None
     reply_to: str | None = None
     bounce_address: str | None = None
@@ -105,6 +122,9 @@ class Smtp:
     local_hostname: str | None = None
     timeouts: Timeouts = field(default_factory=Timeouts)
     max_per_connection: int = 100
+    idempotency_header: str | None = None
+    idempotency_minutes: int | None = None
+    on_unknown: Literal["hold", "resend"] = "hold"
     folder: Path = Path()
 
     def __post_init__(self) -> None:
@@ -117,8 +137,7 @@ class Smtp:
         if self.max_per_connection < 1:
             msg = f"max_per_connection: {self.max_per_connection} must be 1 or more"
             raise ValueError(msg)
-        if (self.username is None) != (self.password is None):
-            raise ValueError("username and password belong together: give both or none")
+        self._check_login()
         if self.security == "none" and not (self.allow_plaintext or _is_loopback(self.host)):
             msg = (
                 f'security: "none" would send mail and password readable to {self.host}; '
@@ -127,6 +146,7 @@ class Smtp:
             raise ValueError(msg)
         self._check_addresses()
         self._check_listing()
+        self._check_idempotency()
         # An empty key is one that could not be read, which has been told already.
         if self.dkim is not None and self.dkim.private_key.reveal():
             self._check_dkim(self.dkim)
@@ -183,6 +203,35 @@ class Smtp:
                 "one_click: needs an https:// address in unsubscribe that answers POST"
             )
 
+    def _check_login(self) -> None:
+        if self.oauth is None:
+            if (self.username is None) != (self.password is None):
+                raise ValueError("username and password belong together: give both or none")
+        elif self.username is None or self.password is not None:
+            raise ValueError("oauth: needs username, the mailbox, and no password")
+        elif self.mechanism not in (None, "xoauth2"):
+            msg = f'mechanism: {self.mechanism!r} takes no access token; leave it out or set "xoauth2"'
+            raise ValueError(msg)
+
+    def _check_idempotency(self) -> None:
+        header, minutes = self.idempotency_header, self.idempotency_minutes
+        if header is not None and not _KEY_HEADER.fullmatch(header):
+            msg = (
+                f"idempotency_header: {header!r} is no such header; example: Resend-Idempotency-Key"
+            )
+            raise ValueError(msg)
+        if (header is None) != (minutes is None):
+            raise ValueError(
+                "idempotency_header and idempotency_minutes belong together: give both or none"
+            )
+        if minutes is not None and not 0 < minutes <= _LONGEST_MEMORY:
+            msg = f"idempotency_minutes: {minutes}; allowed: 1 to {_LONGEST_MEMORY}"
+            raise ValueError(msg)
+        if self.on_unknown == "resend" and header is None:
+            raise ValueError(
+                'on_unknown: "resend" needs a relay that knows its mails again; set idempotency_header'
+            )
+
     @property
     def form(self) -> str:
         """Mails."""
@@ -199,6 +248,32 @@ class Smtp:
             one_click=self.one_click,
             thread=self.thread == "month",
             dkim=self.dkim,
+            idempotency_header=self.idempotency_header,
+        )
+
+    def remembers(self, envelope: Envelope) -> timedelta | None:
+        """Return how long the relay knows this mail again; see `digest.channels.Remembers`.
+
+        A mail that was frozen before the header was set carries no key.
+        """
+        if self.on_unknown == "hold" or self.idempotency_minutes is None:
+            return None
+        header = envelope.content.partition(b"\r\n\r\n")[0]
+        name = re.escape(f"{self.idempotency_header}: ".encode())
+        carries = re.search(rb"(?m)^" + name, header)
+        return timedelta(minutes=self.idempotency_minutes) if carries else None
+
+    @cached_property
+    def tokens(self) -> Tokens | None:
+        """The mailbox's access token, one for all sessions of this process."""
+        if self.oauth is None:
+            return None
+        return Tokens(
+            self.oauth,
+            scope=_SCOPES[self.oauth.provider],
+            mailbox=str(self.username),
+            channel="smtp",
+            hosts=self.token_hosts,
         )
 
     @property
@@ -336,12 +411,33 @@ class SmtpSession:
             )
         self._connections += 1
         try:
-            smtp = self._open()
-            with self._before_the_dot(self._settings.timeouts.setup):
-                self._set_up(smtp)
+            return self._logged_in()
         except DeliveryError as error:
             self._close()
             raise self._stop(error) from error
+
+    def _logged_in(self) -> smtplib.SMTP:
+        tokens = self._settings.tokens
+        if tokens is None:
+            password = self._settings.password
+            return self._set_up(password.reveal() if password else "")
+        # Before connecting: no relay waits while another server is asked.
+        token, was_at_hand = tokens.token()
+        try:
+            return self._set_up(token)
+        except DeliveryError as error:
+            # A token can end before its time; one that was just fetched and refused will not get better.
+            expired = was_at_hand and error.reply.startswith("535")
+            if not expired or not tokens.doubt():
+                raise
+            self._close()
+        token, _ = tokens.token()
+        return self._set_up(token)
+
+    def _set_up(self, secret: str) -> smtplib.SMTP:
+        smtp = self._open()
+        with self._before_the_dot(self._settings.timeouts.setup):
+            self._converse(smtp, secret)
         return smtp
 
     def _open(self) -> smtplib.SMTP:
@@ -365,7 +461,7 @@ class SmtpSession:
         self._smtp.file = _WholeLines(sock)
         return self._smtp
 
-    def _set_up(self, smtp: smtplib.SMTP) -> None:
+    def _converse(self, smtp: smtplib.SMTP, secret: str) -> None:
         if self._settings.security == "tls":
             self._encrypt(smtp)
         self._stage = Stage.GREETING
@@ -379,8 +475,8 @@ class SmtpSession:
             self._say(smtp, Stage.STARTTLS)
             self._encrypt(smtp)
             self._hello(smtp)
-        if self._settings.username is not None and self._settings.password is not None:
-            self._log_in(smtp, self._settings.username, self._settings.password.reveal())
+        if self._settings.username is not None:
+            self._log_in(smtp, self._settings.username, secret)
 
     def _hello(self, smtp: smtplib.SMTP) -> None:
         self._stage = Stage.EHLO
@@ -408,6 +504,8 @@ class SmtpSession:
         self._stage = Stage.AUTH
         offered = smtp.esmtp_features.get("auth", "").upper().split()
         fallback = "login" if "PLAIN" not in offered and "LOGIN" in offered else "plain"
+        if self._settings.oauth is not None:
+            fallback = "xoauth2"
         mechanism = (self._settings.mechanism or fallback).upper()
         if mechanism not in offered:
             found = ", ".join(offered) or "no login"
@@ -600,7 +698,12 @@ class SmtpSession:
         """Remember an error that concerns everybody, so that nobody else is tried."""
         what = str(error).removeprefix("smtp: ")
         self._stopped = DeliveryError(
-            "smtp", what, permanent=error.permanent, concerns_all=True, reply=error.reply
+            "smtp",
+            what,
+            permanent=error.permanent,
+            concerns_all=True,
+            reply=error.reply,
+            retry_after=error.retry_after,
         )
         return self._stopped
 

@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 from urllib.parse import urlsplit
 
 from digest.errors import DeliveryError, OutcomeUnknownError
 from digest.model import Envelope, Finding, MailHeaders, Recipient, Secret
-from digest.posting import never_arrived, reason, seconds_to_wait, without_redirects
-
-if TYPE_CHECKING:
-    from urllib.error import HTTPError
+from digest.posting import Answer, never_arrived, post, reason, seconds_to_wait
 
 _OLD_HOST = ".logic.azure.com"
 _HOSTS = (".api.powerplatform.com", _OLD_HOST)
@@ -87,23 +84,15 @@ class TeamsSession:
 
     def deliver(self, envelope: Envelope, *, commit: Callable[[], bool]) -> str:
         """Post the card; that the flow accepted it is all that can be known."""
-        from urllib.error import HTTPError
-        from urllib.request import Request
-
-        request = Request(  # noqa: S310 - the settings take https addresses of Microsoft only
-            self._url, envelope.content, {"Content-Type": "application/json"}, method="POST"
-        )
-        opener = without_redirects()
         if not commit():
             raise DeliveryError("teams", "another process owns this delivery", permanent=False)
+        kind = {"Content-Type": "application/json"}
         try:
-            with opener.open(request, timeout=self._timeout) as answer:
-                answer.read()
-        except HTTPError as error:
-            with error:
-                raise _judged(error) from None
+            answer = post(self._url, envelope.content, kind, seconds=self._timeout)
         except Exception as error:
             raise _broken(error) from error
+        if answer.status // 100 != 2:  # noqa: PLR2004 - what HTTP calls success
+            raise _judged(answer)
         return "accepted by the flow"
 
 
@@ -115,10 +104,10 @@ def _broken(error: Exception) -> DeliveryError:
     return OutcomeUnknownError("teams", what)
 
 
-def _judged(error: HTTPError) -> DeliveryError:
-    status = error.code
+def _judged(answer: Answer) -> DeliveryError:
+    status = answer.status
     if status == 429:  # noqa: PLR2004 - Too Many Requests
-        wait = seconds_to_wait(error.headers.get("Retry-After"))
+        wait = seconds_to_wait(answer.headers.get("retry-after"))
         what = f"the flow is busy and asks to wait {wait:.0f} s"
         return DeliveryError("teams", what, permanent=False, concerns_all=True, retry_after=wait)
     if 400 <= status < 500:  # noqa: PLR2004 - what HTTP calls client errors

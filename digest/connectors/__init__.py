@@ -73,6 +73,15 @@ class Checks(Protocol):
 
 
 @runtime_checkable
+class Metered(Protocol):
+    """A connector whose calls are limited: closed months are read once a week and kept in between."""
+
+    @property
+    def metered(self) -> bool:
+        """True."""
+
+
+@runtime_checkable
 class Costs(Protocol):
     """A connector whose calls are limited, and that can tell beforehand how many a run makes."""
 

@@ -50,6 +50,7 @@ class State(StrEnum):
 __all__ = [
     "AT_WORK",
     "WAITING",
+    "Attempt",
     "Claim",
     "Decision",
     "Delivery",
@@ -79,7 +80,10 @@ class Decision(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One digest on one business date. `edition` is the hash of the frozen snapshot."""
+    """One digest on one business date. `edition` is the hash of the frozen snapshot.
+
+    `correction` is 0 for the edition of the day and n for its nth correction.
+    """
 
     digest: str
     business_date: date
@@ -88,6 +92,7 @@ class Run:
     note: str | None
     created_at: datetime
     changed_at: datetime
+    correction: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +101,7 @@ class Delivery:
 
     Attributes:
         key: unique name; also the source of Message-ID and MIME boundaries.
-        message: hash of the frozen bytes that every attempt sends.
+        message: hash of the frozen bytes that every attempt sends; it outlives the bytes.
         generation: counts claims; a process with an older one may not send.
         owner, lease_until: who works on it; kept on an unknown delivery to know who left it.
         next_at: earliest next attempt.
@@ -119,6 +124,23 @@ class Delivery:
     note: str | None
     changed_at: datetime
     sent_at: datetime | None
+    correction: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One claim of a delivery: who, from when to when, and what came of it.
+
+    `outcome` is the state that the delivery was left in, None while somebody is at work.
+    """
+
+    key: str
+    generation: int
+    owner: Owner
+    began_at: datetime
+    ended_at: datetime | None
+    outcome: State | None
+    words: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,8 +162,12 @@ class Claim:
     generation: int
 
 
-def delivery_key(digest: str, business_date: date, channel: str, recipient: str) -> str:
+def delivery_key(
+    digest: str, business_date: date, channel: str, recipient: str, correction: int = 0
+) -> str:
     """Return the name of a delivery; the same on every host and attempt.
+
+    A correction has a key of its own: `2026-06-15.c1` stands in place of the date.
 
     Raises:
         ValueError: digest or channel contain the separator, so two deliveries could share a key.
@@ -150,7 +176,8 @@ def delivery_key(digest: str, business_date: date, channel: str, recipient: str)
         if "/" in value or not value:
             msg = f"{name} {value!r} must not be empty or contain /"
             raise ValueError(msg)
-    return f"{digest}/{business_date.isoformat()}/{channel}/{recipient}"
+    edition = business_date.isoformat() + (f".c{correction}" if correction else "")
+    return f"{digest}/{edition}/{channel}/{recipient}"
 
 
 def open_ledger(
@@ -162,7 +189,9 @@ def open_ledger(
     gone: Callable[[Owner], bool] = is_gone,
     busy_seconds: float = 30,
 ) -> Ledger:
-    """Open the ledger for sending; create it when it never existed.
+    """Open the ledger for sending; create it when it never existed, upgrade it when it is older.
+
+    Before an upgrade the file is copied to `name.vN.bak` beside it.
 
     Args:
         path: the SQLite file, on a local disk.
@@ -187,13 +216,19 @@ def open_ledger(
 def read_ledger(path: Path, *, busy_seconds: float = 30) -> Reader | None:
     """Open the ledger for looking only; None when there is none yet.
 
+    An older ledger is read from an upgraded copy in memory; the file waits for the next send.
+
     Raises:
         LedgerError: empty, foreign, corrupt or newer.
     """
-    from digest.ledger.file import recognise, sqlite_engine
+    from digest.ledger.file import recognise, sqlite_engine, upgraded_in_memory
     from digest.ledger.store import Reader
+    from digest.ledger.tables import SCHEMA_VERSION
 
     if not path.exists():
         return None
-    recognise(path, busy_seconds=busy_seconds)
+    known = recognise(path, busy_seconds=busy_seconds)
+    if known.version < SCHEMA_VERSION:
+        engine = upgraded_in_memory(path, known.version, busy_seconds=busy_seconds)
+        return Reader(engine, path)
     return Reader(sqlite_engine(path, busy_seconds=busy_seconds, only_read=True), path)

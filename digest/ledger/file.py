@@ -8,15 +8,18 @@ import sys
 import uuid
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 from urllib.parse import quote
 
-from sqlalchemy import Connection, Engine, create_engine, event, insert
+from sqlalchemy import Connection, Engine, create_engine, event, insert, select
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.pool import NullPool
+from sqlalchemy.pool import NullPool, StaticPool
 
 from digest.errors import LedgerError
-from digest.ledger.tables import PRODUCT, SCHEMA_VERSION, meta, metadata
+from digest.ledger.migrations import create_missing_tables, migrate
+from digest.ledger.tables import PRODUCT, SCHEMA_VERSION, meta
 
 _MAGIC = b"SQLite format 3\0"
 _NETWORK_DISKS = frozenset(
@@ -56,19 +59,29 @@ def open_or_create(path: Path, pin: Path | None, *, busy_seconds: float) -> str:
                 remedy=f"{_RESTORE}; to start anew and risk sending twice, delete {pin}",
             )
         _create(path)
-    instance = recognise(path, busy_seconds=busy_seconds)
-    if expected is not None and expected != instance:
+    known = recognise(path, busy_seconds=busy_seconds)
+    if expected is not None and expected != known.instance:
         raise LedgerError(
-            f"ledger {path} is not the one used before ({instance} instead of {expected})",
+            f"ledger {path} is not the one used before ({known.instance} instead of {expected})",
             remedy=f"put the right file back; to accept this one, delete {pin}",
         )
+    if known.version < SCHEMA_VERSION:
+        _upgrade(path, busy_seconds)
     if pin is not None and expected is None:
-        _write_pin(pin, instance)
-    return instance
+        _write_pin(pin, known.instance)
+    return known.instance
 
 
-def recognise(path: Path, *, busy_seconds: float) -> str:
-    """Return the instance id of an existing ledger.
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What a ledger says of itself."""
+
+    instance: str
+    version: int
+
+
+def recognise(path: Path, *, busy_seconds: float) -> Known:
+    """Return what an existing ledger says of itself.
 
     Raises:
         LedgerError: empty, foreign, corrupt, unreadable, or written by a newer version.
@@ -97,7 +110,66 @@ def recognise(path: Path, *, busy_seconds: float) -> str:
             f"ledger {path} was written by a newer version (schema {version}, this is {SCHEMA_VERSION})",
             remedy="update this installation",
         )
-    return known["instance_id"]
+    return Known(known["instance_id"], version)
+
+
+def _upgrade(path: Path, busy_seconds: float) -> None:
+    """Bring an older ledger to this version's schema, all or nothing, with a copy of it beside.
+
+    The write lock lets one starter do it; the others wait here and then find it done.
+    """
+    engine = sqlite_engine(path, busy_seconds=busy_seconds)
+    with explained(path), engine.connect() as connection:
+        # SQLite ignores this inside a transaction, and rebuilding a table needs it; checked below.
+        raw = cast("sqlite3.Connection", connection.connection.driver_connection)
+        raw.execute("PRAGMA foreign_keys=OFF")
+        with connection.begin():
+            version = int(
+                connection.execute(
+                    select(meta.c.value).where(meta.c.key == "schema_version")
+                ).scalar_one()
+            )
+            if version == SCHEMA_VERSION:
+                return
+            _copy(path, path.with_name(f"{path.name}.v{version}.bak"), busy_seconds)
+            migrate(connection, version)
+            broken = connection.exec_driver_sql("PRAGMA foreign_key_check").all()
+            if broken:
+                raise LedgerError(
+                    f"ledger {path} is damaged: rows of {broken[0][0]} belong to nothing",
+                    remedy=_RESTORE,
+                )
+
+
+def _copy(path: Path, copy: Path, busy_seconds: float) -> None:
+    draft = copy.with_name(f".{copy.name}.{uuid.uuid4().hex}")
+    try:
+        os.close(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        with (
+            closing(_connect(path, busy_seconds, only_read=True)) as source,
+            closing(sqlite3.connect(draft)) as target,
+        ):
+            source.backup(target)
+        draft.replace(copy)
+    except OSError as error:
+        raise LedgerError(
+            f"ledger {path} cannot be copied to {copy.name} before it is upgraded ({error.strerror})",
+            remedy="check that its folder can be written and has room",
+        ) from error
+    finally:
+        with suppress(OSError):
+            draft.unlink(missing_ok=True)
+
+
+def upgraded_in_memory(path: Path, version: int, *, busy_seconds: float) -> Engine:
+    """Return a copy of an older ledger in memory, upgraded there: looking changes no file."""
+    copy = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+    with explained(path), closing(_connect(path, busy_seconds, only_read=True)) as source:
+        source.backup(copy)
+    engine = create_engine("sqlite://", creator=lambda: copy, poolclass=StaticPool)
+    with explained(path), engine.begin() as connection:
+        migrate(connection, version)
+    return engine
 
 
 def _read_meta(path: Path, busy_seconds: float) -> dict[str, str]:
@@ -204,7 +276,7 @@ def _fill(draft: Path) -> None:
         connection.execute(f"PRAGMA journal_mode={journal_mode(sqlite3.sqlite_version_info)}")
     engine = sqlite_engine(draft, busy_seconds=30)
     with engine.begin() as connection:
-        metadata.create_all(connection)
+        create_missing_tables(connection)
         facts = {
             "product": PRODUCT,
             "schema_version": str(SCHEMA_VERSION),

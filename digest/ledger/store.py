@@ -14,9 +14,11 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Engine,
+    FromClause,
     RowMapping,
     Select,
     Table,
+    insert,
     or_,
     select,
     update,
@@ -27,6 +29,7 @@ from digest.errors import LedgerError
 from digest.ledger import (
     AT_WORK,
     WAITING,
+    Attempt,
     Claim,
     Decision,
     Delivery,
@@ -36,8 +39,9 @@ from digest.ledger import (
     State,
 )
 from digest.ledger.file import explained
+from digest.ledger.histories import History, read_history, write_history
 from digest.ledger.owner import Owner, read_owner
-from digest.ledger.tables import contents, deliveries, runs
+from digest.ledger.tables import attempts, contents, deliveries, runs
 
 CLAIM_LEASE = timedelta(seconds=480)
 COMMIT_LEASE = timedelta(seconds=660)  # the 600 s wait for the reply and a minute
@@ -61,20 +65,23 @@ class Reader:
         self._engine = engine
         self._path = path
 
-    def run(self, digest: str, business_date: date) -> Run | None:
+    def run(self, digest: str, business_date: date, *, correction: int = 0) -> Run | None:
         """Return the run of a digest and date, None when there was none."""
-        rows = self._rows(select(runs).where(*_run(digest, business_date, runs)))
+        rows = self._rows(select(runs).where(*_run(runs, digest, business_date, correction)))
         return _as_run(rows[0]) if rows else None
 
     def runs(self, digest: str | None = None, *, limit: int = 30) -> tuple[Run, ...]:
-        """Return runs, newest first."""
-        query = select(runs).order_by(runs.c.business_date.desc(), runs.c.digest).limit(limit)
+        """Return runs, corrections too, newest first."""
+        newest = (runs.c.business_date.desc(), runs.c.digest, runs.c.correction.desc())
+        query = select(runs).order_by(*newest).limit(limit)
         chosen = query if digest is None else query.where(runs.c.digest == digest)
         return tuple(_as_run(row) for row in self._rows(chosen))
 
-    def deliveries(self, digest: str, business_date: date) -> tuple[Delivery, ...]:
+    def deliveries(
+        self, digest: str, business_date: date, *, correction: int = 0
+    ) -> tuple[Delivery, ...]:
         """Return the deliveries of a run, by key."""
-        query = select(deliveries).where(*_run(digest, business_date, deliveries))
+        query = select(deliveries).where(*_run(deliveries, digest, business_date, correction))
         return tuple(_as_delivery(row) for row in self._rows(query.order_by(deliveries.c.key)))
 
     def delivery(self, key: str) -> Delivery | None:
@@ -82,15 +89,24 @@ class Reader:
         rows = self._rows(select(deliveries).where(deliveries.c.key == key))
         return _as_delivery(rows[0]) if rows else None
 
+    def attempts(
+        self, digest: str, business_date: date, *, correction: int = 0
+    ) -> tuple[Attempt, ...]:
+        """Return every attempt of a run's deliveries, by key and in order."""
+        chosen = _run(deliveries, digest, business_date, correction)
+        query = select(attempts).join(deliveries).where(*chosen)
+        rows = self._rows(query.order_by(attempts.c.key, attempts.c.generation))
+        return tuple(_as_attempt(row) for row in rows)
+
     def unknown(self) -> tuple[Delivery, ...]:
         """Return every delivery whose outcome a person has to settle, oldest first."""
         query = select(deliveries).where(deliveries.c.state == State.UNKNOWN)
         rows = self._rows(query.order_by(deliveries.c.business_date, deliveries.c.key))
         return tuple(_as_delivery(row) for row in rows)
 
-    def edition(self, digest: str, business_date: date) -> str | None:
+    def edition(self, digest: str, business_date: date, *, correction: int = 0) -> str | None:
         """Return the frozen edition as JSON, None when none was frozen."""
-        run = self.run(digest, business_date)
+        run = self.run(digest, business_date, correction=correction)
         return self._content(run.edition).decode() if run and run.edition else None
 
     def sent_editions(
@@ -102,6 +118,8 @@ class Reader:
         limit: int = 400,
     ) -> tuple[str, ...]:
         """Return editions that reached at least one recipient, as JSON, newest first.
+
+        Of a date with corrections it is the newest of them that reached somebody.
 
         Args:
             digest: id of the digest.
@@ -122,22 +140,30 @@ class Reader:
         rows = self._rows(self._sent_runs(digest, None).limit(1))
         return rows[0]["business_date"] if rows else None
 
+    def history(self, digest: str) -> History | None:
+        """Return the closed months' counts that are kept of a digest."""
+        with self._transaction() as connection:
+            return read_history(connection, digest)
+
     def message(self, delivery: Delivery) -> bytes:
         """Return the frozen bytes of a delivery."""
         return self._content(delivery.message)
 
     @staticmethod
     def _sent_runs(digest: str, before: date | None) -> Select[Any]:
-        sent = (
-            select(deliveries.c.key)
-            .where(
-                deliveries.c.digest == runs.c.digest,
-                deliveries.c.business_date == runs.c.business_date,
-                deliveries.c.state == State.SENT,
-            )
-            .exists()
+        later = runs.alias()
+        corrected = select(later.c.digest).where(
+            later.c.digest == runs.c.digest,
+            later.c.business_date == runs.c.business_date,
+            later.c.correction > runs.c.correction,
+            _has((State.SENT,), later),
         )
-        query = select(runs).where(runs.c.digest == digest, runs.c.edition.is_not(None), sent)
+        query = select(runs).where(
+            runs.c.digest == digest,
+            runs.c.edition.is_not(None),
+            _has((State.SENT,)),
+            ~corrected.exists(),
+        )
         limited = query if before is None else query.where(runs.c.business_date < before)
         return limited.order_by(runs.c.business_date.desc())
 
@@ -191,53 +217,78 @@ class Ledger(Reader):
 
     # -------------------------------------------------------------------------------------- runs
 
-    def open_run(self, digest: str, business_date: date) -> Run:
+    def open_run(self, digest: str, business_date: date, *, correction: int = 0) -> Run:
         """Return the run of a digest and date, made when it is the first call."""
         now = self._clock()
         row = {
             "digest": digest,
             "business_date": business_date,
+            "correction": correction,
             "state": RunState.PLANNED,
             "created_at": now,
             "changed_at": now,
         }
         with self._transaction() as connection:
             _insert_new(connection, runs, [row])
-            query = select(runs).where(*_run(digest, business_date, runs))
+            query = select(runs).where(*_run(runs, digest, business_date, correction))
             return _as_run(connection.execute(query).mappings().one())
 
     def mark_run(
-        self, digest: str, business_date: date, state: RunState, note: str | None = None
+        self,
+        digest: str,
+        business_date: date,
+        state: RunState,
+        note: str | None = None,
+        *,
+        correction: int = 0,
     ) -> None:
         """Write how far a run has come, and why."""
+        run = _run(runs, digest, business_date, correction)
         with self._transaction() as connection:
-            self._mark(connection, digest, business_date, state, note)
+            self._mark(connection, run, state, note)
 
     def mark_before_messages(
-        self, digest: str, business_date: date, state: RunState, note: str | None = None
+        self,
+        digest: str,
+        business_date: date,
+        state: RunState,
+        note: str | None = None,
+        *,
+        correction: int = 0,
     ) -> None:
         """Likewise, unless messages are stored already, perhaps by another process that sends them."""
-        planned = select(deliveries.c.key).where(*_run(digest, business_date, deliveries)).exists()
+        run = _run(runs, digest, business_date, correction)
         with self._transaction() as connection:
-            self._mark(connection, digest, business_date, state, note, ~planned)
+            self._mark(connection, (*run, ~_has(State)), state, note)
 
-    def freeze_edition(self, digest: str, business_date: date, text: str) -> str:
+    def freeze_edition(
+        self, digest: str, business_date: date, text: str, *, correction: int = 0
+    ) -> str:
         """Store the edition unless one is stored, and return the stored one: the first wins."""
+        run = _run(runs, digest, business_date, correction)
         with self._transaction() as connection:
-            run = select(runs.c.edition).where(*_run(digest, business_date, runs))
-            if connection.execute(run).scalar_one() is None:
+            query = select(runs.c.edition).where(*run)
+            if connection.execute(query).scalar_one() is None:
                 sha256 = _store(connection, text.encode())
-                connection.execute(
-                    update(runs).where(*_run(digest, business_date, runs)).values(edition=sha256)
-                )
-                self._mark(connection, digest, business_date, RunState.COLLECTED)
+                connection.execute(update(runs).where(*run).values(edition=sha256))
+                self._mark(connection, run, RunState.COLLECTED)
             stored = select(contents.c.content).join(runs, runs.c.edition == contents.c.sha256)
-            frozen: bytes = connection.execute(
-                stored.where(*_run(digest, business_date, runs))
-            ).scalar_one()
+            frozen: bytes = connection.execute(stored.where(*run)).scalar_one()
             return frozen.decode()
 
-    def plan(self, digest: str, business_date: date, planned: Sequence[Planned]) -> None:
+    def keep_history(self, digest: str, history: History) -> None:
+        """Keep the closed months' counts until they are read anew."""
+        with self._transaction() as connection:
+            write_history(connection, digest, history)
+
+    def plan(
+        self,
+        digest: str,
+        business_date: date,
+        planned: Sequence[Planned],
+        *,
+        correction: int = 0,
+    ) -> None:
         """Store deliveries with their finished messages, all or none; known keys stay as they are."""
         if shutil.disk_usage(self._path.parent).free < self.room:
             raise LedgerError(
@@ -252,6 +303,7 @@ class Ledger(Reader):
                     "key": one.key,
                     "digest": digest,
                     "business_date": business_date,
+                    "correction": correction,
                     "channel": one.channel,
                     "recipient": one.recipient,
                     "state": State.PENDING,
@@ -265,17 +317,22 @@ class Ledger(Reader):
             ]
             if rows:
                 _insert_new(connection, deliveries, rows)
-            self._mark(connection, digest, business_date, RunState.SENDING)
+            run = _run(runs, digest, business_date, correction)
+            self._mark(connection, run, RunState.SENDING)
 
-    def cancel_except(self, digest: str, business_date: date, keys: Sequence[str]) -> int:
+    def cancel_except(
+        self, digest: str, business_date: date, keys: Sequence[str], *, correction: int = 0
+    ) -> int:
         """Cancel waiting deliveries whose recipient is no longer wanted; return how many."""
-        chosen = (*_run(digest, business_date, deliveries), deliveries.c.key.not_in(keys))
-        return self._settle_waiting(chosen, State.CANCELLED, REMOVED)
+        run = _run(deliveries, digest, business_date, correction)
+        return self._settle_waiting((*run, deliveries.c.key.not_in(keys)), State.CANCELLED, REMOVED)
 
-    def restore(self, digest: str, business_date: date, keys: Sequence[str]) -> int:
+    def restore(
+        self, digest: str, business_date: date, keys: Sequence[str], *, correction: int = 0
+    ) -> int:
         """Let deliveries wait again whose recipient had been removed; what a person cancelled stays so."""
         query = update(deliveries).where(
-            *_run(digest, business_date, deliveries),
+            *_run(deliveries, digest, business_date, correction),
             deliveries.c.key.in_(keys),
             deliveries.c.state == State.CANCELLED,
             deliveries.c.note == REMOVED,
@@ -284,9 +341,9 @@ class Ledger(Reader):
         with self._transaction() as connection:
             return connection.execute(query.values(values)).rowcount
 
-    def expire(self, digest: str, business_date: date) -> int:
+    def expire(self, digest: str, business_date: date, *, correction: int = 0) -> int:
         """Give up on waiting deliveries because the time to send has passed; return how many."""
-        chosen = _run(digest, business_date, deliveries)
+        chosen = _run(deliveries, digest, business_date, correction)
         return self._settle_waiting(chosen, State.EXPIRED, None)
 
     def expire_before(self, digest: str, business_date: date) -> int:
@@ -302,12 +359,13 @@ class Ledger(Reader):
         chosen = (deliveries.c.digest == digest, deliveries.c.business_date < business_date)
         return self._settle_waiting(chosen, State.EXPIRED, None)
 
-    def reopen(self, digest: str, business_date: date) -> int:
+    def reopen(self, digest: str, business_date: date, *, correction: int = 0) -> int:
         """Let expired deliveries wait again, because a person asks; no part of them was ever sent."""
         values = {"state": State.PENDING, "changed_at": self._clock()}
         with self._transaction() as connection:
             query = update(deliveries).where(
-                *_run(digest, business_date, deliveries), deliveries.c.state == State.EXPIRED
+                *_run(deliveries, digest, business_date, correction),
+                deliveries.c.state == State.EXPIRED,
             )
             return connection.execute(query.values(values)).rowcount
 
@@ -342,7 +400,13 @@ class Ledger(Reader):
             if taken.rowcount != 1:
                 return None
             query = select(deliveries.c.generation).where(deliveries.c.key == key)
-            return Claim(key, connection.execute(query).scalar_one())
+            claim = Claim(key, connection.execute(query).scalar_one())
+            connection.execute(
+                insert(attempts).values(
+                    key=key, generation=claim.generation, owner=str(self.owner), began_at=now
+                )
+            )
+            return claim
 
     def commit(self, claim: Claim) -> bool:
         """Write down that the next thing sent hands the message over; False: send nothing.
@@ -386,7 +450,10 @@ class Ledger(Reader):
                     sent_at=now if state is State.SENT else None,
                 )
             )
-            return written.rowcount == 1
+            if written.rowcount != 1:
+                return False
+            _end_attempt(connection, claim, now, state, note)
+            return True
 
     def recover(self) -> tuple[Delivery, ...]:
         """Take up what dead or stalled processes left; return those deliveries as they were.
@@ -396,7 +463,7 @@ class Ledger(Reader):
         """
         now = self._clock()
         with self._transaction() as connection:
-            query = select(deliveries).where(deliveries.c.state.in_(AT_WORK))
+            query = select(deliveries).where(deliveries.c.state.in_(AT_WORK)).with_for_update()
             left = [
                 one
                 for row in connection.execute(query).mappings()
@@ -404,15 +471,15 @@ class Ledger(Reader):
             ]
             for one in left:
                 again = one.state is State.CLAIMED or one.repeatable
+                state = State.PENDING if again else State.UNKNOWN
+                before = "the end of the message" if again else "the answer came"
+                words = f"{one.owner} ended before {before}"
                 connection.execute(
                     update(deliveries)
                     .where(deliveries.c.key == one.key)
-                    .values(
-                        state=State.PENDING if again else State.UNKNOWN,
-                        note=None if again else f"{one.owner} ended before the answer came",
-                        changed_at=now,
-                    )
+                    .values(state=state, note=None if again else words, changed_at=now)
                 )
+                _end_attempt(connection, Claim(one.key, one.generation), now, state, words)
         return tuple(left)
 
     def resolve(self, key: str, decision: Decision) -> Delivery:
@@ -425,7 +492,7 @@ class Ledger(Reader):
         now = self._clock()
         with self._transaction() as connection:
             query = select(deliveries).where(deliveries.c.key == key)
-            row = connection.execute(query).mappings().one_or_none()
+            row = connection.execute(query.with_for_update()).mappings().one_or_none()
             if row is None:
                 raise LedgerError(f"no delivery {key!r}", remedy="`digest history` lists the keys")
             one = _as_delivery(row)
@@ -474,32 +541,44 @@ class Ledger(Reader):
     def _mark(
         self,
         connection: Connection,
-        digest: str,
-        business_date: date,
+        chosen: Sequence[ColumnElement[bool]],
         state: RunState,
         note: str | None = None,
-        *only: ColumnElement[bool],
     ) -> None:
         values = {"state": state, "note": note, "changed_at": self._clock()}
-        chosen = (*_run(digest, business_date, runs), *only)
         connection.execute(update(runs).where(*chosen).values(values))
 
 
-def _run(digest: str, business_date: date, table: Table) -> tuple[Any, Any]:
-    return (table.c.digest == digest, table.c.business_date == business_date)
+def _run(
+    table: Table, digest: str, business_date: date, correction: int
+) -> tuple[ColumnElement[bool], ...]:
+    return (
+        table.c.digest == digest,
+        table.c.business_date == business_date,
+        table.c.correction == correction,
+    )
 
 
-def _has(states: Iterable[State]) -> ColumnElement[bool]:
+def _has(states: Iterable[State], run: FromClause = runs) -> ColumnElement[bool]:
     """Whether a run has a delivery in one of the states."""
     return (
         select(deliveries.c.key)
         .where(
-            deliveries.c.digest == runs.c.digest,
-            deliveries.c.business_date == runs.c.business_date,
+            deliveries.c.digest == run.c.digest,
+            deliveries.c.business_date == run.c.business_date,
+            deliveries.c.correction == run.c.correction,
             deliveries.c.state.in_(tuple(states)),
         )
         .exists()
     )
+
+
+def _end_attempt(
+    connection: Connection, claim: Claim, now: datetime, state: State, words: str
+) -> None:
+    chosen = (attempts.c.key == claim.key, attempts.c.generation == claim.generation)
+    values = {"ended_at": now, "outcome": state, "words": words}
+    connection.execute(update(attempts).where(*chosen).values(values))
 
 
 def _store(connection: Connection, content: bytes) -> str:
@@ -521,3 +600,8 @@ def _as_run(row: RowMapping) -> Run:
 def _as_delivery(row: RowMapping) -> Delivery:
     owner = read_owner(row["owner"]) if row["owner"] else None
     return Delivery(**{**dict(row), "state": State(row["state"]), "owner": owner})
+
+
+def _as_attempt(row: RowMapping) -> Attempt:
+    outcome = State(row["outcome"]) if row["outcome"] else None
+    return Attempt(**{**dict(row), "owner": read_owner(row["owner"]), "outcome": outcome})

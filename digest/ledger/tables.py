@@ -23,7 +23,7 @@ from sqlalchemy import (
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 PRODUCT = "sla-digest ledger"
 
 
@@ -74,6 +74,7 @@ runs = Table(
     metadata,
     Column("digest", String(200), primary_key=True),
     Column("business_date", Date, primary_key=True),
+    Column("correction", Integer, primary_key=True, autoincrement=False, server_default="0"),
     Column("state", String(20), nullable=False),
     Column("edition", ForeignKey("contents.sha256")),
     Column("note", Text),
@@ -87,10 +88,12 @@ deliveries = Table(
     Column("key", String(700), primary_key=True),
     Column("digest", String(200), nullable=False),
     Column("business_date", Date, nullable=False),
+    Column("correction", Integer, nullable=False, server_default="0"),
     Column("channel", String(100), nullable=False),
     Column("recipient", String(320), nullable=False),
     Column("state", String(20), nullable=False),
-    Column("message", ForeignKey("contents.sha256"), nullable=False),
+    # No reference: the hash stays when the bytes are purged, so that a copy can still be compared.
+    Column("message", String(64), nullable=False),
     Column("repeatable", Boolean, nullable=False),
     Column("generation", Integer, nullable=False),
     Column("attempts", Integer, nullable=False),
@@ -100,7 +103,23 @@ deliveries = Table(
     Column("note", Text),
     Column("changed_at", Instant, nullable=False),
     Column("sent_at", Instant),
-    ForeignKeyConstraint(["digest", "business_date"], ["runs.digest", "runs.business_date"]),
-    Index("deliveries_of_a_run", "digest", "business_date"),
+    ForeignKeyConstraint(
+        ["digest", "business_date", "correction"],
+        ["runs.digest", "runs.business_date", "runs.correction"],
+    ),
+    Index("deliveries_of_a_run", "digest", "business_date", "correction"),
     Index("deliveries_by_state", "state"),
+)
+
+# One row per claim; open while `outcome` is NULL.
+attempts = Table(
+    "attempts",
+    metadata,
+    Column("key", ForeignKey("deliveries.key"), primary_key=True),
+    Column("generation", Integer, primary_key=True, autoincrement=False),
+    Column("owner", String(400), nullable=False),
+    Column("began_at", Instant, nullable=False),
+    Column("ended_at", Instant),
+    Column("outcome", String(20)),
+    Column("words", Text),
 )

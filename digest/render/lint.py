@@ -6,6 +6,7 @@ import quopri
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from html import unescape
 
 LARGEST_HTML = 90_000  # Gmail clips at about 100 KB of HTML as sent
@@ -74,6 +75,7 @@ def mjml_findings(mjml: str) -> tuple[str, ...]:
     return ()
 
 
+@lru_cache(maxsize=2)  # asked again for the same mail by who looks whether it fits
 def size(html: str) -> int:
     """Return the bytes of the HTML part as it travels, quoted-printable."""
     return len(quopri.encodestring(html.encode()))
@@ -152,7 +154,7 @@ def _without_spaces(text: str) -> str:
 
 def _figures(mail: _Mail) -> Iterable[str]:
     for cell in _FIGURE.findall(mail.html):
-        found = _NOT_A_NUMBER.search(visible(cell))
+        found = _NOT_A_NUMBER.search(unescape(_TAG.sub(" ", cell)))
         if found:
             yield f"a figure reads {found[0]}"
 

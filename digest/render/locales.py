@@ -50,7 +50,7 @@ _UNPRINTABLE = re.compile(
 
 def printable(text: str) -> str:
     """Remove what breaks the MJML engine or reorders text: controls, lone surrogates, bidi overrides."""
-    return _UNPRINTABLE.sub("", text)
+    return text if text.isprintable() else _UNPRINTABLE.sub("", text)
 
 
 def shown(name: str, length: int = NAME_LENGTH) -> str:
@@ -68,11 +68,12 @@ def half_up(value: Number, decimals: int = 0) -> Decimal:
 
 def _rounded(value: Number, decimals: int, rounding: str) -> Decimal:
     exact = Fraction(value)
-    scaled = exact * 10**decimals
+    # In whole numbers, which take a tenth of the time of fractions.
+    scaled, parts = exact.numerator * 10**decimals, exact.denominator
     if rounding == ROUND_FLOOR:
-        whole = scaled.numerator // scaled.denominator
+        whole = scaled // parts
     else:
-        whole = int(abs(scaled) + Fraction(1, 2)) * (1 if scaled >= 0 else -1)
+        whole = (2 * abs(scaled) + parts) // (2 * parts) * (1 if scaled >= 0 else -1)
     return Decimal(whole).scaleb(-decimals)
 
 

@@ -27,6 +27,7 @@ _UNFOLDED = frozenset(
         *("message-id", "references", "in-reply-to", "content-id"),
     )
 )
+_IDEMPOTENCY = "idempotency"  # in every such header's name: the channel sees to it
 _ADDRESSES = frozenset(("from", "reply-to", "to"))
 _LONGEST_LINE = 900
 _LONGEST_WORD = 60
@@ -73,6 +74,7 @@ class _Letter:
     token: str
     listing: tuple[tuple[str, str], ...]
     thread: str | None
+    idempotency: tuple[str, str] | None
 
     @property
     def message_id(self) -> str:
@@ -94,6 +96,7 @@ def _letter(
 ) -> _Letter:
     sender = mailbox(headers.sender)
     subject = message.thread_subject if headers.thread else message.subject
+    mark = hashlib.sha256(key.encode()).hexdigest()
     return _Letter(
         sender=sender,
         # One person, one address: a name would be one more thing to encode.
@@ -101,12 +104,13 @@ def _letter(
         reply_to=mailbox(headers.reply_to) if headers.reply_to else None,
         subject=(TEST_PREFIX if test else "") + clean_subject(subject),
         date=sent_at.astimezone(ZoneInfo(headers.timezone)).replace(microsecond=0),
-        token=hashlib.sha256(key.encode()).hexdigest()[:24],
+        token=mark[:24],
         listing=tuple(_listing(headers)),
         # The conversation has no first mail: every one answers the same name of the month.
         thread=f"<{message.digest}.{message.month:%Y-%m}@{sender.domain}>"
         if headers.thread
         else None,
+        idempotency=(headers.idempotency_header, mark) if headers.idempotency_header else None,
     )
 
 
@@ -170,7 +174,7 @@ class _Policy(EmailPolicy):
         if lowered in _ADDRESSES:
             boxes = cast("AddressHeader", value).addresses
             return _address_line(name, [Mailbox(box.display_name, box.addr_spec) for box in boxes])
-        if lowered in _UNFOLDED:
+        if lowered in _UNFOLDED or _IDEMPOTENCY in lowered:
             line = f"{name}: {value}"
             if len(line) > _LONGEST_LINE:
                 msg = f"{name} is {len(line)} characters long, allowed are {_LONGEST_LINE}"
@@ -211,7 +215,7 @@ def _assemble(message: Message, letter: _Letter) -> EmailMessage:
     mail["X-Auto-Response-Suppress"] = "All"
     if letter.thread:
         mail["In-Reply-To"] = mail["References"] = letter.thread
-    for name, value in letter.listing:
+    for name, value in (*letter.listing, *filter(None, (letter.idempotency,))):
         mail[name] = value
     _add_bodies(mail, message, letter.token)
     # Last: making a multipart moves every Content-* header into its first part.
@@ -264,6 +268,7 @@ def _parse_back(content: bytes, message: Message, letter: _Letter) -> None:
             ("In-Reply-To", mail["In-Reply-To"], letter.thread),
             ("Date", mail["Date"].datetime, letter.date),
             ("List-*", _found_listing(mail), letter.listing),
+            ("idempotency", _found_idempotency(mail), letter.idempotency),
             ("text", text and _lines(text.get_content()), _lines(message.text)),
             ("html", html and _lines(html.get_content()), _lines(message.html)),
             ("images", images, {f"<{image.cid}>": image.png for image in message.images}),
@@ -286,6 +291,11 @@ def _boxes(mail: EmailMessage, name: str) -> list[Mailbox]:
 
 def _found_listing(mail: EmailMessage) -> tuple[tuple[str, str], ...]:
     return tuple((name, str(value)) for name, value in mail.items() if name.startswith("List-"))
+
+
+def _found_idempotency(mail: EmailMessage) -> tuple[str, str] | None:
+    found = [(name, str(value)) for name, value in mail.items() if _IDEMPOTENCY in name.lower()]
+    return found[0] if found else None
 
 
 def _lines(text: str) -> list[str]:

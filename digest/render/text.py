@@ -45,6 +45,8 @@ def plain_spaces(written: str) -> str:
 
 def cells(name: str) -> int:
     """Return the columns a terminal needs for a text: combining marks none, wide letters two."""
+    if name.isascii():
+        return len(name)
     return sum(
         0 if unicodedata.combining(letter) else 1 + (unicodedata.east_asian_width(letter) in "WF")
         for letter in name

@@ -137,7 +137,7 @@ def cut(path: Path) -> None:
         (cut, "is damaged"),
         (another_program, "is a database of another program"),
         (a_meta_of_another_program, "is a database of another program"),
-        (newer, r"written by a newer version \(schema 99, this is 1\)"),
+        (newer, r"written by a newer version \(schema 99, this is 2\)"),
     ],
     ids=["missing", "empty", "foreign file", "rubbish", "cut", "foreign", "foreign meta", "newer"],
 )
@@ -497,6 +497,122 @@ def test_what_waits_can_expire(ledger: Ledger) -> None:
     assert ledger.claim(KEY) is None
 
 
+# -------------------------------------------------------------------------------------- corrections
+
+CORRECTED = "leads/2026-04-07.c1/mail/ana@team.example"
+
+
+def sent(ledger: Ledger, key: str) -> None:
+    claim = ledger.claim(key)
+    assert claim is not None
+    assert ledger.commit(claim)
+    assert ledger.record(claim, State.SENT, "250")
+
+
+def corrected(ledger: Ledger) -> Ledger:
+    """Send the day's edition, then plan a correction of it."""
+    sent(planned(ledger), KEY)
+    ledger.open_run("leads", TODAY, correction=1)
+    ledger.freeze_edition("leads", TODAY, "corrected", correction=1)
+    row = Planned(CORRECTED, "mail", "ana@team.example", b"corrected mail")
+    ledger.plan("leads", TODAY, [row], correction=1)
+    return ledger
+
+
+def test_a_correction_is_a_run_of_its_own(ledger: Ledger) -> None:
+    corrected(ledger)
+    ledger.mark_run("leads", TODAY, RunState.DONE)
+    ledger.mark_before_messages("leads", TODAY, RunState.HELD, correction=1)
+
+    assert [(run.correction, run.state) for run in ledger.runs("leads")] == [
+        (1, RunState.SENDING),
+        (0, RunState.DONE),
+    ]
+    assert ledger.edition("leads", TODAY) == "edition of 2026-04-07"
+    assert ledger.edition("leads", TODAY, correction=1) == "corrected"
+    assert [row.key for row in ledger.deliveries("leads", TODAY)] == [KEY]
+    assert [row.key for row in ledger.deliveries("leads", TODAY, correction=1)] == [CORRECTED]
+    assert ledger.run("leads", TODAY, correction=2) is None
+
+
+def test_a_correction_waits_expires_and_is_cancelled_alone(ledger: Ledger) -> None:
+    corrected(ledger)
+
+    assert ledger.expire("leads", TODAY) == 0
+    assert ledger.expire("leads", TODAY, correction=1) == 1
+    assert ledger.reopen("leads", TODAY) == 0
+    assert ledger.reopen("leads", TODAY, correction=1) == 1
+    assert ledger.cancel_except("leads", TODAY, ()) == 0
+    assert ledger.cancel_except("leads", TODAY, (), correction=1) == 1
+    assert ledger.restore("leads", TODAY, (CORRECTED,)) == 0
+    assert ledger.restore("leads", TODAY, (CORRECTED,), correction=1) == 1
+    assert state_of(ledger, CORRECTED) is State.PENDING
+    assert state_of(ledger) is State.SENT
+
+
+def test_the_next_edition_follows_the_correction_that_somebody_got(ledger: Ledger) -> None:
+    tomorrow = date(2026, 4, 8)
+    corrected(ledger)
+    assert ledger.previous_edition("leads", tomorrow) == "edition of 2026-04-07"
+
+    sent(ledger, CORRECTED)
+
+    assert ledger.previous_edition("leads", tomorrow) == "corrected"
+    assert ledger.sent_editions("leads") == ("corrected",)
+    assert ledger.last_sent("leads") == TODAY
+
+
+# --------------------------------------------------------------------------------------- attempts
+
+
+def test_each_claim_is_kept_as_an_attempt(ledger: Ledger, clock: Clock) -> None:
+    ledger.record(claimed(ledger), State.DEFERRED, "450", next_at=clock() + timedelta(minutes=5))
+    clock.forward(minutes=5)
+    claim = ledger.claim(KEY)
+    assert claim is not None
+    ledger.commit(claim)
+    open_one = ledger.attempts("leads", TODAY)[-1]
+    clock.forward(seconds=1)
+    ledger.record(claim, State.SENT, "250")
+
+    assert (open_one.outcome, open_one.ended_at) == (None, None)
+    assert [
+        (one.key, one.generation, one.owner, one.outcome, one.words)
+        for one in ledger.attempts("leads", TODAY)
+    ] == [(KEY, 1, HERE, State.DEFERRED, "450"), (KEY, 2, HERE, State.SENT, "250")]
+    last = ledger.attempts("leads", TODAY)[-1]
+    assert (last.began_at, last.ended_at) == (START + timedelta(minutes=5), clock())
+
+
+@pytest.mark.parametrize(
+    ("committed", "outcome", "words"),
+    [
+        (False, State.PENDING, "host-a boot 1 1 ended before the end of the message"),
+        (True, State.UNKNOWN, "host-a boot 1 1 ended before the answer came"),
+    ],
+)
+def test_recovery_ends_the_attempt_of_whoever_is_gone(
+    ledger: Ledger, clock: Clock, *, committed: bool, outcome: State, words: str
+) -> None:
+    claim = claimed(ledger)
+    if committed:
+        ledger.commit(claim)
+    clock.now += COMMIT_LEASE
+    ledger.recover()
+
+    (one,) = ledger.attempts("leads", TODAY)
+    assert (one.outcome, one.words, one.ended_at) == (outcome, words, clock())
+
+
+def test_an_outcome_that_comes_too_late_ends_no_attempt(ledger: Ledger, clock: Clock) -> None:
+    stale = claimed(ledger)
+    clock.now += CLAIM_LEASE
+    ledger.recover()
+
+    assert not ledger.record(stale, State.SENT, "250")
+    assert ledger.attempts("leads", TODAY)[0].outcome is State.PENDING
+
+
 # -------------------------------------------------------------------------------------- by hand
 
 
@@ -610,6 +726,16 @@ def test_a_number_given_to_another_process_is_not_the_owner() -> None:
     assert not is_gone(Owner("elsewhere", me.boot, me.pid, "1"))
     assert not is_gone(Owner(me.host, "another boot", me.pid, "1"))
     assert not is_gone(Owner(me.host, me.boot, 1, ""))
+
+
+def test_a_correction_has_a_key_of_its_own() -> None:
+    day = date(2026, 6, 15)
+
+    assert delivery_key("leads", day, "mail", "a@b.example") == "leads/2026-06-15/mail/a@b.example"
+    assert (
+        delivery_key("leads", day, "mail", "a@b.example", 1)
+        == "leads/2026-06-15.c1/mail/a@b.example"
+    )
 
 
 def test_a_key_with_two_readings_is_refused() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -141,6 +142,16 @@ def test_the_message_id_comes_from_the_key_alone() -> None:
     assert raw_header(packed(key=f"{KEY}x"), b"Message-ID") != first
 
 
+def test_the_key_for_a_relay_that_remembers_stands_in_one_line_and_names_nobody() -> None:
+    named = replace(HEADERS, idempotency_header="Resend-Idempotency-Key")
+    mark = raw_header(packed(headers=named), b"Resend-Idempotency-Key").decode()
+
+    assert mark == hashlib.sha256(KEY.encode()).hexdigest()
+    assert packed(headers=named).replace(f"Resend-Idempotency-Key: {mark}\r\n".encode(), b"") == (
+        packed()
+    )
+
+
 def test_one_click_is_promised_only_when_an_address_answers_post() -> None:
     mail = read(packed(headers=replace(HEADERS, one_click=False)))
 
@@ -205,6 +216,7 @@ def test_a_picture_that_is_missing_is_a_bug() -> None:
         ("date", AT, "Date"),
         ("listing", (), "List-*"),
         ("token", "0", "Message-ID"),
+        ("idempotency", ("Idempotency-Key", "0"), "idempotency"),
     ],
 )
 def test_the_parse_back_notices_each_header_that_differs(

@@ -7,12 +7,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 import trustme
 
+from digest.channels import Remembers
 from digest.channels.smtp import Smtp, SmtpSession, Timeouts, stuffed
 from digest.errors import DeliveryError, OutcomeUnknownError
 from digest.model import Envelope, Recipient, Secret
@@ -22,6 +24,7 @@ from tests.fakes.smtp import STAGES, Accepted, Fault, SmtpServer, running
 
 MAIL = b"Subject: x\r\n\r\n.dot\r\nbody\r\n"
 PASSWORD = "canary-9f3e"
+KEY_HEADER = "Resend-Idempotency-Key"
 
 
 @dataclass
@@ -564,6 +567,17 @@ def test_plain_text_to_another_machine_is_a_warning() -> None:
         ),
         ({"unsubscribe": ("http://x.example",)}, "must begin with https:// or mailto:"),
         ({"one_click": True, "unsubscribe": ("mailto:a@b.example",)}, "one_click: needs an https"),
+        (
+            {"idempotency_header": "Subject", "idempotency_minutes": 1},
+            "'Subject' is no such header",
+        ),
+        ({"idempotency_header": KEY_HEADER}, "idempotency_header and idempotency_minutes belong"),
+        ({"idempotency_minutes": 5}, "idempotency_header and idempotency_minutes belong together"),
+        (
+            {"idempotency_header": KEY_HEADER, "idempotency_minutes": 0},
+            "idempotency_minutes: 0; allowed: 1 to 10080",
+        ),
+        ({"on_unknown": "resend"}, 'on_unknown: "resend" needs a relay that knows its mails again'),
     ],
 )
 def test_a_wrong_setting_is_named_with_what_was_found(change: dict[str, Any], message: str) -> None:
@@ -601,6 +615,36 @@ def test_the_longest_unsubscribe_link_that_may_be_set_can_be_written() -> None:
     )
 
     assert b"\r\nList-Unsubscribe: <https://x.example/ttt" in mail
+
+
+@pytest.mark.parametrize(
+    ("settings", "header", "minutes"),
+    [
+        ({"on_unknown": "resend"}, KEY_HEADER, 15),
+        ({}, KEY_HEADER, None),
+        # Frozen before the setting was there: the relay has never seen a key of this mail.
+        ({"on_unknown": "resend"}, None, None),
+    ],
+)
+def test_a_mail_may_go_out_once_more_only_while_the_relay_remembers_its_key(
+    settings: dict[str, Any], header: str | None, minutes: int | None
+) -> None:
+    relay = a_relay(25, idempotency_header=KEY_HEADER, idempotency_minutes=15, **settings)
+    content = pack(
+        render(an_edition(), relay.recipients[0]),
+        recipient=relay.recipients[0],
+        headers=replace(relay.headers, idempotency_header=header),
+        key="k",
+        sent_at=START,
+    )
+
+    assert isinstance(relay, Remembers)
+    remembered = relay.remembers(Envelope("k", TEAM[0], content))
+    assert remembered == (timedelta(minutes=minutes) if minutes else None)
+
+
+def test_a_relay_without_memory_remembers_nothing() -> None:
+    assert a_relay(25).remembers(Envelope("k", TEAM[0], MAIL)) is None
 
 
 def test_the_letterhead_comes_from_the_settings() -> None:

@@ -71,6 +71,7 @@ class SmtpServer:
 
     accepted: list[Accepted] = field(default_factory=list)
     commands: list[str] = field(default_factory=list)
+    continuations: list[bytes] = field(default_factory=list)
     connections: int = 0
     port: int = 0
     closing: threading.Event = field(default_factory=threading.Event)
@@ -270,12 +271,22 @@ class _Conversation(socketserver.BaseRequestHandler):
         elif mechanism == "XOAUTH2":
             fields = dict(part.split("=", 1) for part in _decoded(initial).split("\1") if part)
             good = fields.get("auth") == f"Bearer {self.state.users.get(fields.get('user', ''))}"
-            if not good:
-                self.ask(base64.b64encode(b'{"status":"401"}').decode())
+            if not good and not self.gives_up():
+                return
         else:
             _, user, password = _decoded(initial).split("\0")
             good = self.state.users.get(user) == password
         self.reply("AUTH", "235 welcome" if good else "535 5.7.8 wrong user or password")
+
+    def gives_up(self) -> bool:
+        """Tell why a token is refused; whoever hears it has to answer with an empty line."""
+        why = b'{"status":"401","schemes":"Bearer","scope":"https://mail.example/"}'
+        self.say(f"334 {base64.b64encode(why).decode()}")
+        self.state.continuations.append(self.line())
+        if self.state.continuations[-1] != b"\r\n":
+            self.say("501 5.5.2 an empty line was expected")
+            return False
+        return True
 
     def ask(self, challenge: str) -> str:
         self.say(f"334 {challenge}")

@@ -10,7 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import fields, replace
-from datetime import date
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -130,33 +130,48 @@ def settings_of(folder: Path, here: Scene, config: str) -> Settings:
     )
 
 
-MONDAY, TUESDAY = date(2026, 11, 2), date(2026, 11, 3)
+MONDAY = date(2026, 11, 2)
+
+
+def on_october(day: int) -> datetime:
+    return datetime(2026, 10, day, 7, tzinfo=UTC)
+
+
+def a_clock(now: datetime) -> Now:
+    return Now(clock=lambda: now, sleep=lambda _: None)
 
 
 @pytest.mark.parametrize("more", ["", DEALS], ids=["leads", "with deals and follow-up"])
 def test_the_check_promises_the_calls_that_runs_then_make(
     more: str, here: Scene, tmp_path: Path
 ) -> None:
-    found = run(settings_of(tmp_path, here, CONFIG + more), now=NOW, business_date=MONDAY)
+    october = here.portal.today = on_october(19)
+    found = run(
+        settings_of(tmp_path, here, CONFIG + more), now=october, business_date=october.date()
+    )
     assert [finding for finding in found if finding.level == "error"] == []
     (cost,) = [finding.text for finding in found if finding.subject == "cost of a run"]
     daily, *weekly = map(int, re.findall(r"\d+", cost))
     made = []
-    for day in (TUESDAY, MONDAY):
+    for now in (october, on_october(20)):  # Monday and Tuesday
         here.portal.asked.clear()
-        edition = compose(settings_of(tmp_path, here, CONFIG + more), day, now=NOW)
-        assert edition.warnings == ()
+        here.portal.today = now
+        report = send_digest(settings_of(tmp_path, here, CONFIG + more), a_clock(now))
+        assert report.edition is not None
+        assert report.edition.warnings == ()
         made.append(len(here.portal.asked))
-    assert made == [daily, daily + sum(weekly)]
-    assert bool(weekly) == bool(more)
+    assert made == [daily + sum(weekly), daily]
+    assert weekly
+    assert ("deals" in cost) == bool(more)
 
 
 def test_the_check_of_a_small_portal_makes_the_fewest_calls(here: Scene, tmp_path: Path) -> None:
     found = run(settings_of(tmp_path, here, CONFIG + DEALS), now=NOW, business_date=MONDAY)
     assert [finding for finding in found if finding.level == "error"] == []
-    # Definitions, account, totals of the month and of the half-year, deals closed in the month and in
-    # the half-year with their definitions, leads of the half-year, and the one real count.
-    assert len(here.portal.asked) == 9
+    # Definitions, account, totals of the month, of the one before (whose follow-up is read too) and of
+    # the half-year, deals closed in the month and in the half-year with their definitions, leads of
+    # the half-year, and the one real count.
+    assert len(here.portal.asked) == 10
 
 
 def test_leads_in_hubspot_are_set_against_deals_elsewhere(here: Scene, tmp_path: Path) -> None:

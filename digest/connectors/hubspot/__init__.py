@@ -240,6 +240,11 @@ class Hubspot:
         ends = self.wire.clock() + self.max_seconds
         return Errand(now, zone, ends, self.max_calls, self.max_seconds, present)
 
+    @property
+    def metered(self) -> bool:
+        """See `digest.connectors.Metered`."""
+        return True
+
     def count_leads(
         self, *, period: Period, segments: Sequence[Segment], now: datetime
     ) -> LeadCounts:

@@ -238,6 +238,11 @@ class Salesforce:
             )
         return stem
 
+    @property
+    def metered(self) -> bool:
+        """See `digest.connectors.Metered`."""
+        return True
+
     def count_leads(
         self, *, period: Period, segments: Sequence[Segment], now: datetime
     ) -> LeadCounts:

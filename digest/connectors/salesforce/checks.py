@@ -90,7 +90,7 @@ def _calls(settings: Salesforce, period: Period, segments: Sequence[Segment]) ->
     yield Finding(
         "ok",
         "salesforce calls",
-        f"the forecast's six months of history cost {_plural(history)} more",
+        f"the forecast's six months of history cost {_plural(history)} more, once a week",
     )
     yield Finding(
         "ok",
