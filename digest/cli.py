@@ -17,6 +17,7 @@ import click
 
 from digest import __version__
 from digest.errors import ConfigError, DeliveryError, DigestError
+from digest.journal import KNOWN, Journal
 
 if TYPE_CHECKING:
     from digest.dispatch import Now
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from digest.settings import Settings
 
 LANGUAGES = ("en", "de", "de-CH", "fr", "it")
-EVERYWHERE = ("--quiet", "-q", "--verbose", "-v")
+EVERYWHERE = ("--quiet", "-q", "--verbose", "-v", "--json-logs")
 ORDER = ("demo", "init", "check", "show", "render", "send", "history", "resolve", "worksheet")
 
 
@@ -36,6 +37,21 @@ class World:
     environment: Mapping[str, str] = field(default_factory=lambda: os.environ)  # noqa: TID251 - an entry point
     quiet: bool = False
     verbose: bool = False
+    json_logs: bool = False
+
+    @property
+    def journal(self) -> Journal:
+        """Where steps, warnings and errors are written."""
+        import socket
+
+        return Journal(
+            write=lambda line: click.echo(line, err=True),
+            clock=self.clock,
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            steps=self.verbose or self.json_logs,
+            as_json=self.json_logs,
+        )
 
 
 class Commands(click.Group):
@@ -58,14 +74,17 @@ class Commands(click.Group):
                 error.ctx,
             ) from error
         except DigestError as error:
-            complain(error)
+            complain(ctx.obj, error)
             ctx.exit(error.exit_code)
 
 
-def complain(error: DigestError, *, about: str = "") -> None:
-    """Print a failure to stderr, one line per mistake, control characters removed."""
+def complain(world: World, error: DigestError, *, about: str = "") -> None:
+    """Print a failure to stderr, one line per mistake, control characters and secrets removed."""
     with suppress(OSError):  # nobody listens: the exit code still tells
-        for line in str(error).splitlines():
+        for line in KNOWN(str(error)).splitlines():
+            if world.json_logs:
+                world.journal.message("error", f"{about}{line}")
+                continue
             click.secho("error: ", fg="red", bold=True, nl=False, err=True)
             click.echo(printable(f"{about}{line}"), err=True)
 
@@ -90,9 +109,14 @@ def printable(text: str) -> str:
 
 def say(world: World, text: str) -> None:
     """Print something a person may want to know, unless --quiet."""
-    if not world.quiet:
-        with suppress(OSError):
-            click.echo(printable(text), err=True)
+    if world.quiet:
+        return
+    if world.json_logs:
+        warning = text.startswith("warning: ")
+        world.journal.message("warning" if warning else "info", text.removeprefix("warning: "))
+        return
+    with suppress(OSError):
+        click.echo(printable(KNOWN(text)), err=True)
 
 
 def plain(world: World) -> bool:
@@ -168,11 +192,17 @@ def examples(text: str) -> str:
 @click.version_option(__version__, prog_name="digest")
 @click.option("--quiet", "-q", is_flag=True, help="Print only results and errors.")
 @click.option("--verbose", "-v", is_flag=True, help="Print queries and each step.")
+@click.option("--json-logs", is_flag=True, help="Log each step as a line of JSON on stderr.")
 @click.pass_context
-def cli(ctx: click.Context, *, quiet: bool, verbose: bool) -> None:
+def cli(ctx: click.Context, *, quiet: bool, verbose: bool, json_logs: bool) -> None:
     """Every workday, one email: where the month stands against the leads promised to sales."""
+    from digest.journal import listen_to_libraries
+
     world = ctx.obj or World()
-    ctx.obj = World(world.clock, world.environment, quiet=quiet, verbose=verbose)
+    ctx.obj = World(
+        world.clock, world.environment, quiet=quiet, verbose=verbose, json_logs=json_logs
+    )
+    listen_to_libraries(ctx.obj.journal)
     if plain(ctx.obj):
         ctx.color = False
 
@@ -217,9 +247,29 @@ def settings_of(world: World, config: Path) -> Settings:
     from digest.settings import load
 
     settings = load(config, environment=world.environment)
+    _hide_secrets(settings)
     for warning in settings.warnings:
         say(world, f"warning: {warning}")
     return settings
+
+
+def _load_all(world: World, config: Sequence[Path]) -> tuple[list[Settings], list[ConfigError]]:
+    """Load every config; what is wrong with one is printed and stops no other."""
+    from digest.settings import load_many
+
+    loaded, errors = load_many(config, environment=world.environment)
+    for error in errors:
+        complain(world, error)
+    for settings in loaded:
+        _hide_secrets(settings)
+    return loaded, errors
+
+
+def _hide_secrets(settings: Settings) -> None:
+    """Tell the last net what must not be printed, whoever prints it."""
+    from digest.journal import secrets_in
+
+    KNOWN.learn(secrets_in(settings))
 
 
 @contextmanager
@@ -323,33 +373,34 @@ def send(
     Without --date it sends today's edition between send_at and send_until of the settings, and exits 0
     with a reason at other times. With several digests the exit code is the highest of theirs.
     """
-    from digest.dispatch import send_digest, send_test
+    from digest.dispatch import send_test
     from digest.model import Recipient
-    from digest.settings import load_many
+    from digest.operation import operate
     from digest.settings.recipients import address_problem
 
     if problems := [problem for address in test_to if (problem := address_problem(address))]:
         raise ConfigError(*(f"--to: {problem}" for problem in problems))
-    loaded, errors = load_many(config, environment=world.environment)
-    for error in errors:
-        complain(error)
+    loaded, errors = _load_all(world, config)
     now = waiting(world)
     codes = [error.exit_code for error in errors]
     for settings in loaded:
         about = f"{settings.id}: "
         if now.stop():
-            complain(
-                DeliveryError(settings.id, "not started, the run was stopped", permanent=False)
+            stopped = DeliveryError(
+                settings.id, "not started, the run was stopped", permanent=False
             )
+            complain(world, stopped)
             codes.append(DeliveryError.exit_code)
             continue
         try:
             with naming_the_line(settings), working(f"{about}composing and sending"):
                 reports = [send_test(settings, now, Recipient(address), day) for address in test_to]
                 if not test_to:
-                    reports = [send_digest(settings, now, day=day, accept_drop=accept_drop)]
+                    reports = [
+                        operate(settings, now, world.journal, day=day, accept_drop=accept_drop)
+                    ]
         except DigestError as error:
-            complain(error, about=about)
+            complain(world, error, about=about)
             codes.append(error.exit_code)
             continue
         for report in reports:
@@ -357,7 +408,8 @@ def send(
             if report.happened or not world.quiet:
                 # A reader that went away must not keep the next digest from being sent.
                 with suppress(OSError):
-                    click.echo(printable("\n".join(f"{about}{line}" for line in report.lines)))
+                    text = "\n".join(f"{about}{line}" for line in report.lines)
+                    click.echo(printable(KNOWN(text)))
     if any(codes):
         raise click.exceptions.Exit(max(codes))
 
@@ -409,7 +461,8 @@ def _sleep(seconds: float, sleep: Callable[[float], None], stopped: Callable[[],
     epilog=examples(
         "digest history digest.toml\n"
         "digest history digest.toml --date 2026-06-15      every recipient of one edition\n"
-        "digest history digest.toml --format json"
+        "digest history digest.toml --format json\n"
+        "digest history digest.toml --format prometheus    figures of the whole ledger"
     ),
 )
 @CONFIG
@@ -417,7 +470,7 @@ def _sleep(seconds: float, sleep: Callable[[float], None], stopped: Callable[[],
 @click.option(
     "--last", type=click.IntRange(1), default=30, show_default=True, help="How many editions."
 )
-@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text")
+@click.option("--format", "form", type=click.Choice(["text", "json", "prometheus"]), default="text")
 @click.pass_obj
 def history(world: World, config: Path, day: date | None, last: int, form: str) -> None:
     """Show what was sent, to whom and when; addresses are masked in the table. Open outcomes first."""
@@ -428,6 +481,11 @@ def history(world: World, config: Path, day: date | None, last: int, form: str) 
     reader = read_ledger(settings.ledger)
     if reader is None:
         click.echo(f"nothing sent yet: there is no ledger {settings.ledger}")
+        return
+    if form == "prometheus":
+        from digest.operation import metrics_of
+
+        click.echo(metrics_of(settings, world.clock()), nl=False)
         return
     found = facts(reader, settings, day=day, last=last)
     click.echo(as_json(found) if form == "json" else printable(table(found)))
@@ -452,6 +510,7 @@ def history(world: World, config: Path, day: date | None, last: int, form: str) 
 def resolve(world: World, key: str, decision: str | None, config: Path) -> None:
     """Settle a delivery whose outcome is unknown; `digest history` lists the keys."""
     from digest.dispatch import pin_of
+    from digest.heartbeat import run_id
     from digest.ledger import Decision, open_ledger, read_ledger
 
     if decision is None:
@@ -461,6 +520,8 @@ def resolve(world: World, key: str, decision: str | None, config: Path) -> None:
         raise ConfigError(f"{settings.ledger}: there is no ledger yet, so nothing to settle")
     ledger = open_ledger(settings.ledger, clock=world.clock, pin=pin_of(settings))
     settled = ledger.resolve(key, Decision(decision))
+    run = str(run_id(settled.digest, settled.business_date))
+    world.journal.of(settled.digest, settled.business_date, run).step("resolved", settled)
     click.echo(printable(f"{settled.key}: {settled.state} ({settled.note})"))
 
 
@@ -501,11 +562,8 @@ def check(world: World, config: Sequence[Path]) -> None:
     """Would a send work, and if not, what to change. Sends nothing, records nothing."""
     from digest.check import run
     from digest.dispatch import today_of
-    from digest.settings import load_many
 
-    loaded, errors = load_many(config, environment=world.environment)
-    for error in errors:
-        complain(error)
+    loaded, errors = _load_all(world, config)
     failed = bool(errors)
     for settings in loaded:
         if len(loaded) > 1:

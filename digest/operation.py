@@ -5,7 +5,7 @@ What happened becomes a list of causes here; `alerts` has the words for each and
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
@@ -18,7 +18,6 @@ from digest.alerts import BY_REASON, PASSING, Alert, Cause, Scene, read_alert
 from digest.dispatch import Now, Report, pin_of, send_digest, today_of
 from digest.errors import ConfigError, ConnectorError, DigestError, LedgerError
 from digest.heartbeat import Ping, run_id, send_ping
-from digest.journal import secrets_in
 from digest.ledger import AT_WORK, WAITING, RunState, State, current_owner, read_ledger
 from digest.model import local_instant
 from digest.telling import GATHERED, Memory, Teller, ways_of
@@ -449,17 +448,3 @@ def metrics_of(settings: Settings, now: datetime) -> str:
     from digest.metrics import exposition
 
     return exposition(figures_of(reader), settings.channels, now)
-
-
-def learn_secrets(learn: Callable[[Iterator[str]], None], settings: Settings) -> None:
-    """Tell the last net every secret of a digest."""
-    held: tuple[object, ...] = (
-        settings.connector,
-        settings.deals,
-        settings.follow_up,
-        settings.channels,
-        settings.alerts,
-        settings.heartbeat,
-    )
-    for one in held:
-        learn(secrets_in(one))
