@@ -295,17 +295,19 @@ def unknown(scene: Scene, key: str, recipient: str, note: str) -> Alert:
 # ------------------------------------------------------------------------------------------ it is over
 
 
-def recovered(scene: Scene, over: Sequence[Alert]) -> Alert:
-    """One notice for all causes that have ended."""
+def recovered(scene: Scene, over: Sequence[Alert], untold: Sequence[Alert] = ()) -> Alert:
+    """One notice for all causes that have ended; `untold` are those that no way took while they lasted."""
     several = f" and {len(over) - 1} more" if len(over) > 1 else ""
     lines = [f"{one.head} ({one.business_date})" for one in over]
+    late = [f"{one.happened} {one.missed}" for one in untold]
+    before = f" Nobody could be told of it before: {' '.join(late)}" if late else ""
     about = ",".join(sorted({f"{one.cause}@{one.business_date}" for one in over}))
     return scene.alert(
         Cause.RECOVERED,
         about[:600],
         head=f"over: {over[0].head}{several}",
-        happened=f"This is over: {'; '.join(lines)}.",
-        missed="Nobody waits for it any more.",
+        happened=f"This is over: {'; '.join(lines)}.{before}",
+        missed=f"Nobody: the edition of {day_in_words(scene.business_date)} is out.",
         follows="Nothing to do.",
     )
 

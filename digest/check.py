@@ -26,7 +26,7 @@ from digest.compose import (
 from digest.connectors import Checks, Connector, Costs
 from digest.editions import CountingPlan, Month, Upcoming, counting_plan, upcoming
 from digest.errors import ConfigError, ConnectorError, DigestError, nearest
-from digest.ledger import read_ledger
+from digest.ledger import Place, new_ledger, read_ledger
 from digest.model import Finding, Kind, LeadCounts, Note, NoteCode, Period, Workday, local_instant
 from digest.render import render
 from digest.render.locales import locale_for
@@ -194,17 +194,18 @@ def _day(day: date) -> str:
     return f"{day.day} {day:%b}"  # %-d is unknown to Windows
 
 
-def _ledger(ledger: Path) -> Iterator[Finding]:
-    folder = ledger.parent
-    if not folder.is_dir():
-        yield Finding("error", "ledger", f"the folder {folder} does not exist; create it")
-        return
-    if not os.access(folder, os.W_OK | os.X_OK):
-        yield Finding("error", "ledger", f"the folder {folder} cannot be written by this user")
-        return
-    reader = read_ledger(ledger)
-    state = "is readable" if reader else "will be created by the first send"
-    yield Finding("ok", "ledger", f"{ledger} {state}")
+def _ledger(place: Place) -> Iterator[Finding]:
+    if isinstance(place, Path):
+        folder = place.parent
+        if not folder.is_dir():
+            yield Finding("error", "ledger", f"the folder {folder} does not exist; create it")
+            return
+        if not os.access(folder, os.W_OK | os.X_OK):
+            yield Finding("error", "ledger", f"the folder {folder} cannot be written by this user")
+            return
+    reader = read_ledger(place)
+    state = reader.describe() if reader else new_ledger(place)
+    yield Finding("ok", "ledger", f"{place}: {state}")
 
 
 # -------------------------------------------------------------------------------- source and channels

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from digest.settings import Settings
 
 LANGUAGES = ("en", "de", "de-CH", "fr", "it")
+_AGAIN_SECONDS = 5.0
 EVERYWHERE = ("--quiet", "-q", "--verbose", "-v", "--json-logs")
 ORDER = ("demo", "init", "check", "show", "render", "send", "history", "resolve", "worksheet")
 
@@ -38,6 +39,7 @@ class World:
     quiet: bool = False
     verbose: bool = False
     json_logs: bool = False
+    grace_seconds: float = 30  # from SIGTERM to the end of whatever still waits for an answer
 
     @property
     def journal(self) -> Journal:
@@ -199,9 +201,7 @@ def cli(ctx: click.Context, *, quiet: bool, verbose: bool, json_logs: bool) -> N
     from digest.journal import listen_to_libraries
 
     world = ctx.obj or World()
-    ctx.obj = World(
-        world.clock, world.environment, quiet=quiet, verbose=verbose, json_logs=json_logs
-    )
+    ctx.obj = replace(world, quiet=quiet, verbose=verbose, json_logs=json_logs)
     listen_to_libraries(ctx.obj.journal)
     if plain(ctx.obj):
         ctx.color = False
@@ -393,7 +393,8 @@ def send(
             codes.append(DeliveryError.exit_code)
             continue
         try:
-            with naming_the_line(settings), working(f"{about}composing and sending"):
+            sending = working(f"{about}composing and sending")
+            with telling_of_the_end(settings), naming_the_line(settings), sending:
                 reports = [send_test(settings, now, Recipient(address), day) for address in test_to]
                 if not test_to:
                     reports = [
@@ -414,11 +415,26 @@ def send(
         raise click.exceptions.Exit(max(codes))
 
 
+class TimeIsUpError(BaseException):
+    """Whoever asked this process to end will kill it soon; nothing may catch this and go on waiting."""
+
+
+@contextmanager
+def telling_of_the_end(settings: Settings) -> Iterator[None]:
+    """Turn the end of the time after SIGTERM into a failure with its exit code."""
+    try:
+        yield
+    except TimeIsUpError:
+        left = "stopped while it waited for an answer; the next call goes on from there"
+        raise DeliveryError(settings.id, left, permanent=False) from None
+
+
 def waiting(world: World) -> Now:
     """Return the clock to send by; SIGTERM and Ctrl-C end the run after the message on its way.
 
     A message that is cut off between its last byte and the answer has an outcome that nobody knows, so
-    only a second Ctrl-C stops at once.
+    only a second Ctrl-C stops at once. After SIGTERM the answer has the time that a service manager
+    leaves: TimeIsUpError is then raised wherever the process waits, again every few seconds.
     """
     import signal
     import time
@@ -431,11 +447,22 @@ def waiting(world: World) -> Now:
         if stopped and number == signal.SIGINT:
             raise KeyboardInterrupt
         stopped.append(number)
+        if number == signal.SIGTERM and hasattr(signal, "setitimer"):
+            signal.signal(signal.SIGALRM, time_is_up)
+            signal.setitimer(signal.ITIMER_REAL, world.grace_seconds, _AGAIN_SECONDS)
         if number == signal.SIGINT:
             with suppress(RuntimeError):  # it came while something was being printed
                 say(world, "stopping after the message on its way; Ctrl-C again stops at once")
 
+    def time_is_up(_number: int, _frame: object) -> None:
+        raise TimeIsUpError
+
+    def no_alarm() -> None:
+        if stopped and hasattr(signal, "setitimer"):
+            signal.setitimer(signal.ITIMER_REAL, 0)
+
     signal.signal(signal.SIGTERM, stop)
+    click.get_current_context().call_on_close(no_alarm)
     before = signal.getsignal(signal.SIGINT)
     if before != signal.SIG_IGN:  # as the shell sets it for what runs in the background
         signal.signal(signal.SIGINT, stop)

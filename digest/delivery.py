@@ -23,6 +23,7 @@ from digest.errors import (
     DeliveryError,
     LedgerError,
     OutcomeUnknownError,
+    Reason,
 )
 from digest.ledger import (
     AT_WORK,
@@ -70,6 +71,10 @@ _HEARD = {State.SENT: "sent", State.REFUSED: "refused", State.UNKNOWN: "unknown"
 PATIENCE = timedelta(minutes=20)
 _HARD_LIMIT = 420.0  # seconds from claim to the end of a message; a minute less than the lease
 _BACK_OFF = (1, 5, 15, 30)  # minutes; greylisting wants 5 or more
+_HOLD_BACK_OFF = (1, 2, 5, 10, 15)  # minutes between two questions to a source
+# What asking again cannot mend: a login may get locked by it, a quota only gets smaller, and about a fall
+# a person decides.
+_NOT_ASKED_AGAIN = (Reason.AUTH, Reason.QUOTA, Reason.DROP)
 # When to look for a message whose outcome is unknown, after the attempt.
 _LOOKS = (timedelta(seconds=30), timedelta(minutes=2), timedelta(minutes=10))
 _LONGEST_ATTEMPT = timedelta(seconds=90)  # of a channel that can look
@@ -109,11 +114,13 @@ class SendResult:
     Attributes:
         exit_code: 0 all sent or in other hands, 4 somebody was not served, 5 an outcome is unknown.
         edition: the frozen edition, None when the call ended before there was one.
+        note: why the run ended as it did, None when there is nothing to say.
     """
 
     exit_code: int
     outcomes: tuple[Outcome, ...]
     edition: Edition | None
+    note: str | None = None
 
     @property
     def lines(self) -> tuple[str, ...]:
@@ -145,6 +152,8 @@ class _Job:
     sleep: Callable[[float], None]
     monotonic: Callable[[], float]
     until: datetime | None
+    give_up: datetime  # waits for nothing later than this
+    closes: datetime  # starts nothing later than this
     stop: Callable[[], bool]
     hook: Callable[[str], None]
     tell: Callable[[str], None]
@@ -159,8 +168,15 @@ class _Job:
     remarks: dict[str, str] = field(default_factory=dict)
 
     def ends(self) -> bool:
-        """Whether no further message may be started."""
-        return self.stop() or (self.until is not None and self.clock() >= self.until)
+        """Whether nothing more may be started in this call."""
+        return self.stop() or self.clock() > self.closes or not self.in_time(self.clock())
+
+    def may_wait_for(self, at: datetime) -> bool:
+        """Whether something due at an instant belongs to this call."""
+        return at <= self.give_up and self.in_time(at)
+
+    def in_time(self, at: datetime) -> bool:
+        return self.until is None or at < self.until
 
     def deliveries(self) -> tuple[Delivery, ...]:
         return self.ledger.deliveries(self.digest_id, self.business_date)
@@ -210,7 +226,7 @@ def send(
         until: no message is started after this instant, and what waits then expires.
         named: a person named the date: it may lie before the last one sent, and what expired
             waits again.
-        patience: how long this call retries.
+        patience: how long this call retries; whatever it is, no message is started after `PATIENCE`.
         monotonic: clock of the lease's hard limit.
         stop: answers True once the process has been asked to end.
         hook: hears the name of each step just done.
@@ -218,7 +234,9 @@ def send(
         hear: hears each of EVENTS as soon as it is in the ledger, with the delivery as it is then.
 
     Raises:
-        ConnectorError, ConfigError: from `compose` and `render`; nobody has been mailed.
+        ConnectorError, ConfigError: from `compose` and `render`; nobody has been mailed, and the run is
+            held with the reason. A source that may answer later was asked again as long as the call's time
+            allowed.
         LedgerError: the ledger cannot be used, or the date lies before the last edition sent.
     """
     job = _Job(
@@ -233,6 +251,8 @@ def send(
         sleep=sleep,
         monotonic=monotonic,
         until=until,
+        give_up=clock() + patience,
+        closes=clock() + max(patience, PATIENCE),
         stop=stop,
         hook=hook,
         tell=tell,
@@ -252,7 +272,7 @@ def send(
     edition = _frozen_edition(job, compose, to_json, from_json)
     before = {one.key: one for one in job.deliveries()}
     keys = _freeze_messages(job, edition, before)
-    _serve(job, clock() + patience)
+    _serve(job)
     return _close(job, keys, before, edition)
 
 
@@ -263,14 +283,17 @@ def expire(*, digest_id: str, business_date: date, ledger: Ledger, zone: str) ->
     """
     ledger.recover()
     ledger.expire_before(digest_id, business_date)
-    ledger.open_run(digest_id, business_date)
+    run = ledger.open_run(digest_id, business_date)
     ledger.expire(digest_id, business_date)
     rows = ledger.deliveries(digest_id, business_date)
     late = not rows or any(row.state is State.EXPIRED for row in rows)
-    if late:
-        ledger.mark_run(digest_id, business_date, RunState.EXPIRED, "send_until has passed")
+    note = run.note
+    if late and run.state is not RunState.EXPIRED:
+        held = run.state is RunState.HELD
+        note = f"held until send_until: {run.note}" if held else "send_until has passed"
+        ledger.mark_run(digest_id, business_date, RunState.EXPIRED, note)
     outcomes = tuple(_outcome(row, row, zone) for row in rows)
-    return SendResult(max(_exit_code(outcomes), 4 if late else 0), outcomes, None)
+    return SendResult(max(_exit_code(outcomes), 4 if late else 0), outcomes, None, note)
 
 
 def skip(*, digest_id: str, business_date: date, ledger: Ledger, reason: str) -> None:
@@ -337,16 +360,24 @@ def _frozen_edition(
     from_json: Callable[[str], Edition],
 ) -> Edition:
     """Return the edition of the day: the stored one, or else a new one, stored before it is used."""
-    frozen = job.ledger.edition(job.digest_id, job.business_date)
-    if frozen is None:
+    attempts = 0
+    # Looked up anew after each wait: another process may have had more luck meanwhile.
+    while (frozen := job.ledger.edition(job.digest_id, job.business_date)) is None:
         previous = job.ledger.previous_edition(job.digest_id, job.business_date)
         job.mark(RunState.COLLECTING)
-        with _held_on_failure(job):
-            edition = compose(from_json(previous) if previous else None)
+        attempts += 1
+        try:
+            with _held_on_failure(job):
+                edition = compose(from_json(previous) if previous else None)
+        except ConnectorError as error:
+            if not _asks_again(job, error, attempts):
+                raise
+            continue
         job.hook("composed")
         frozen = job.ledger.freeze_edition(job.digest_id, job.business_date, to_json(edition))
         job.hear("collected", None)
         job.hook("edition frozen")
+        break
     # Always through JSON, so that the first attempt and every later one render the same.
     return from_json(frozen)
 
@@ -359,6 +390,25 @@ def _held_on_failure(job: _Job) -> Iterator[None]:
     except (ConnectorError, ConfigError) as error:
         job.mark(RunState.HELD, str(error))
         raise
+    except Exception as error:
+        # Its words may hold anything; they belong to whoever mends the bug.
+        job.mark(RunState.HELD, f"a bug: {type(error).__name__}")
+        raise
+
+
+def _asks_again(job: _Job, error: ConnectorError, attempts: int) -> bool:
+    """Wait until the source may be asked again; False when that is for a later call."""
+    at = job.clock() + hold_back_off(attempts)
+    if error.reason in _NOT_ASKED_AGAIN or job.ends() or not job.may_wait_for(at):
+        return False
+    job.tell(f"held: {error}; next try {at:%H:%M} UTC")
+    job.sleep((at - job.clock()).total_seconds())
+    return not job.ends()
+
+
+def hold_back_off(attempts: int) -> timedelta:
+    """Return how long to wait after a source has failed so many times."""
+    return timedelta(minutes=_HOLD_BACK_OFF[min(attempts, len(_HOLD_BACK_OFF)) - 1])
 
 
 def _freeze_messages(job: _Job, edition: Edition, known: Mapping[str, Delivery]) -> frozenset[str]:
@@ -426,8 +476,8 @@ def _normalised(recipient: Recipient) -> str:
 # ------------------------------------------------------------------------------ one pass, and retries
 
 
-def _serve(job: _Job, give_up: datetime) -> None:
-    """Serve whoever waits and look for what is unknown; wait for what may be done before `give_up`."""
+def _serve(job: _Job) -> None:
+    """Serve whoever waits and look for what is unknown; wait for what this call may still do."""
     _doubt_what_is_left(job)
     while not job.ends():
         waiting, doubtful = _waiting(job), _doubtful(job)
@@ -435,7 +485,7 @@ def _serve(job: _Job, give_up: datetime) -> None:
             return
         at = min((*waiting.values(), *doubtful.values()))
         if at > job.clock():
-            if at > give_up or (job.until is not None and at >= job.until):
+            if not job.may_wait_for(at):
                 return
             if waiting:
                 job.tell(f"{len(waiting)} not served yet, next attempt {at:%H:%M} UTC")
@@ -668,7 +718,7 @@ def back_off(attempts: int) -> timedelta:
 def _close(
     job: _Job, keys: frozenset[str], before: Mapping[str, Delivery], edition: Edition
 ) -> SendResult:
-    if job.until is not None and job.clock() >= job.until:
+    if not job.in_time(job.clock()):
         job.ledger.expire(job.digest_id, job.business_date)
     rows = [row for row in job.deliveries() if row.key in keys or row.state is State.UNKNOWN]
     # Of earlier days too, in every call until a person has settled them.

@@ -17,12 +17,13 @@ from zoneinfo import ZoneInfo
 
 from digest import delivery
 from digest.addresses import masked
+from digest.clocks import REFUSE_SKEW, WARN_SKEW
 from digest.compose import Memory, compose, due_on, facts_of, measured_deals, reason_in_words
-from digest.connectors import Metered
+from digest.connectors import Metered, TellsTime
 from digest.due import Standing, due
 from digest.editions import drop_since, history_serves
 from digest.errors import ConfigError, ConnectorError, Reason
-from digest.ledger import open_ledger, read_ledger
+from digest.ledger import RunState, open_ledger, read_ledger
 from digest.model import Period, month_start
 from digest.snapshot import (
     counts_from_json,
@@ -331,6 +332,7 @@ def _send(
         )
         memory = Memory(previous, memory_of(settings, business_date).sent_on, kept)
         edition = compose(settings, business_date, now=now.clock(), memory=memory)
+        refuse_skew(settings, now)
         if not accept_drop:
             refuse_a_drop(settings, previous, edition)
         return edition
@@ -358,6 +360,7 @@ def _send(
 
 def _too_late(settings: Settings, now: Now, business_date: date) -> Report:
     ledger = open_ledger(settings.ledger, clock=now.clock, pin=pin_of(settings))
+    before = ledger.run(settings.id, business_date)
     result = delivery.expire(
         digest_id=settings.id, business_date=business_date, ledger=ledger, zone=settings.timezone
     )
@@ -367,13 +370,34 @@ def _too_late(settings: Settings, now: Now, business_date: date) -> Report:
         f"too late: send_until was {settings.send_until:%H:%M}; the next edition covers these days, "
         f"or send this one now with --date {business_date}"
     )
-    lines = (line, *result.lines)
-    return Report(result.exit_code, lines, happened=True, outcomes=result.outcomes)
+    news = before is None or before.state is not RunState.EXPIRED
+    reason = [result.note] if result.note else []
+    lines = (line, *reason, *result.lines)
+    return Report(result.exit_code, lines, happened=news, outcomes=result.outcomes)
 
 
 def pin_of(settings: Settings) -> Path:
     """Return the small file beside the settings that remembers which ledger is theirs."""
     return settings.folder / f".{settings.ledger.name}.id"
+
+
+def refuse_skew(settings: Settings, now: Now) -> None:
+    """Hold an edition whose source has another time than this machine: one of them cuts days wrongly.
+
+    Raises:
+        ConnectorError: the clocks differ by more than ten minutes; from two minutes on it is only told.
+    """
+    source = settings.connector
+    theirs = source.source_time() if isinstance(source, TellsTime) else None
+    if theirs is None:
+        return
+    off = abs(theirs - now.clock())
+    what = f"this machine's clock and that of the source differ by {off // timedelta(minutes=1)} minutes"
+    remedy = "set the clock that is wrong (NTP)"
+    if off > REFUSE_SKEW:
+        raise ConnectorError(settings.connector_name, Reason.TRANSIENT, what, remedy=remedy)
+    if off > WARN_SKEW:
+        now.tell(f"warning: {settings.connector_name}: {what}; {remedy}")
 
 
 def refuse_a_drop(settings: Settings, previous: Edition | None, edition: Edition) -> None:
@@ -390,9 +414,10 @@ def refuse_a_drop(settings: Settings, previous: Edition | None, edition: Edition
         return
     raise ConnectorError(
         settings.connector_name,
-        Reason.UNRECONCILED,
+        Reason.DROP,
         f"the month's leads fell from {before} to {before - fallen} since the last edition",
-        remedy="look at the source; if the fall is real, send with --accept-drop",
+        remedy="look at the source; if the fall is real: "
+        f"digest send {settings.path.name} --accept-drop",
     )
 
 

@@ -290,7 +290,7 @@ def drop_since(previous: Edition | None, edition: Edition) -> int:
 
     A month that is closed must not lose its leads unseen either: its figures are final.
     """
-    cards = [edition.scorecard, *([edition.closed.scorecard] if edition.closed else [])]
+    cards = [edition.scorecard, edition.judged]
     card = next((c for c in cards if previous and c.period == previous.scorecard.period), None)
     if previous is None or card is None:
         return 0

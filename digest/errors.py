@@ -18,13 +18,14 @@ from enum import StrEnum
 
 
 class Reason(StrEnum):
-    """Why a connector has no count; decides whether and when somebody retries."""
+    """Why there is no count to be trusted; decides whether and when somebody retries."""
 
     AUTH = "auth"
     QUOTA = "quota"
     TRANSIENT = "transient"
     OVERFLOW = "overflow"
     UNRECONCILED = "unreconciled"
+    DROP = "drop"
 
 
 class DigestError(Exception):

@@ -191,12 +191,14 @@ class Origin:
         source: what was read, as the user knows it ("leads.xlsx", "postgresql://crm.example/sales, leads").
         query: what was asked, without secrets; None when there was no query.
         calls: requests or statements made.
+        quota: calls that the source's account has used and may make in 24 hours, once few are left.
     """
 
     connector: str
     source: str
     query: str | None = None
     calls: int = 0
+    quota: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -702,6 +704,11 @@ class Edition:
     follow_up: FollowUp | None = None
     drift: tuple[Drift, ...] | None = None
     link: str | None = None
+
+    @property
+    def judged(self) -> Scorecard:
+        """The scorecard that the verdict is about: the closed month's on a month close, else the month's."""
+        return self.closed.scorecard if self.closed else self.scorecard
 
 
 # -------------------------------------------------------------------------------------- the message

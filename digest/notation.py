@@ -356,13 +356,20 @@ def parse_month(value: object) -> date:
 
 def _month_in(value: str, text: str) -> date | None:
     if match := _MONTH_YEAR.fullmatch(text):
-        return _day(value, match[2], match[1], "1")
+        return _first_day(value, match[2], match[1])
     if match := _YEAR_MONTH.fullmatch(text):
-        return _day(value, match[1], match[2], "1")
+        return _first_day(value, match[1], match[2])
     if match := _NAME_YEAR.fullmatch(text):
         name, year = (match[1], match[2]) if match[1] else (match[4], match[3])
         return _day(value, year, str(_month_named(value, name)), "1")
     return None
+
+
+def _first_day(value: str, year: str, month: str) -> date:
+    if not 1 <= int(month) <= 12:  # noqa: PLR2004 - months of a year
+        msg = f"found {shown(value)}; a year has the months 1 to 12"
+        raise ValueError(msg)
+    return _day(value, year, month, "1")
 
 
 def _month_named(value: str, name: str) -> int:

@@ -198,6 +198,7 @@ class _Watch:
     def _unserved(self, today: Sequence[Outcome], *, late: bool) -> Iterator[Alert]:
         refused = [one for one in today if one.state is State.REFUSED]
         if refused and len(refused) == len(today):
+            self.teller.forget(Cause.REFUSED)
             yield alerts.all_refused(self.scene, (one.note for one in refused))
         else:
             for one in refused:
@@ -253,7 +254,8 @@ class _Watch:
         ended = self.memory.end(gone) if gone else ()
         worth_a_word = [one for one in ended if self._is_news(one)]
         if worth_a_word:
-            yield alerts.recovered(self.scene, [read_alert(one) for one in worth_a_word])
+            untold = [read_alert(one) for one in worth_a_word if not one.told]
+            yield alerts.recovered(self.scene, [*map(read_alert, worth_a_word)], untold)
 
     def _is_over(self, noted: Noted, report: Report, today: Sequence[Outcome]) -> bool:
         cause = Cause(noted.cause)

@@ -15,7 +15,7 @@ from pathlib import Path
 from threading import RLock, Timer
 from typing import TYPE_CHECKING, TypeVar
 
-from digest.alerts import Alert, Letter, letter, read_alert
+from digest.alerts import Alert, Cause, Letter, letter, read_alert
 from digest.channels import Channel
 from digest.channels.smtp import Timeouts
 from digest.errors import DeliveryError, LedgerError
@@ -272,6 +272,12 @@ class Teller:
                 self._timer = Timer(self.gathered, self.tell)
                 self._timer.daemon = True
                 self._timer.start()
+
+    def forget(self, cause: Cause) -> None:
+        """Leave out what waits of a cause, because another one says it better."""
+        with self._lock:
+            for key in [key for key, one in self._waiting.items() if one.cause is cause]:
+                del self._waiting[key]
 
     def tell(self, alerts: Sequence[Alert] = ()) -> None:
         """Tell these, and what waits, by the first way that takes it; what was told before is left out."""

@@ -222,7 +222,7 @@ def test_a_fall_of_the_month_is_held_until_it_is_accepted(terminal: Terminal) ->
 
     held = terminal.digest("send", terminal.config, now=tuesday)
     assert held.exit_code == 3
-    assert "send with --accept-drop" in held.stderr
+    assert "digest send digest.toml --accept-drop" in held.stderr
     assert len(terminal.inbox) == before
 
     with open_inbox(terminal.folder / "inbox", terminal.port()):

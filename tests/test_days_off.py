@@ -126,7 +126,7 @@ def test_a_day_that_everybody_has_off_is_neither_composed_nor_late(
 
     assert (report.exit_code, report.happened) == (0, False)
     assert report.lines == ("file lu…@firm.example: no edition on 2026-04-27: King's Day",)
-    assert not settings.ledger.exists()
+    assert read_ledger(settings.ledger) is None
 
 
 def test_a_workday_of_the_recipient_alone_makes_no_edition(settings: Settings) -> None:

@@ -12,14 +12,18 @@ from pathlib import Path
 
 import pytest
 
+from digest.channels.file import File
 from digest.compose import compose
 from digest.dispatch import Now, Report, refuse_a_drop, send_digest, send_test
-from digest.errors import ConfigError, ConnectorError
+from digest.errors import ConfigError, ConnectorError, Reason
+from digest.ledger import read_ledger
 from digest.model import Edition, Recipient
 from digest.settings import Settings, load
+from tests.delivery.scene import Clock
 from tests.test_compose import CONFIG
 
 MONDAY = date(2026, 6, 15)
+ANA = (Recipient("ana@company.example"),)
 
 
 @pytest.fixture
@@ -55,7 +59,7 @@ def mails(settings: Settings) -> int:
 
 def test_the_window_opens_at_send_at_and_closes_at_send_until(settings: Settings) -> None:
     assert "not due before 07:30 (CEST)" in send(settings, at(7, 29, 59)).lines[0]
-    assert not settings.ledger.exists()
+    assert read_ledger(settings.ledger) is None
 
     last = send(settings, at(10, 59, 59))
     assert (last.exit_code, mails(settings)) == (0, 1)
@@ -81,7 +85,7 @@ def test_a_spread_delays_a_digest_by_the_same_share_every_day(settings: Settings
             minute
             for minute in range(31)
             if send(
-                replace(spread, ledger=spread.ledger.with_name(f"{day}.db")),
+                replace(spread, ledger=spread.folder / f"{day}.db"),
                 at(7, 30 + minute, day=date(2026, 6, day)),
             ).exit_code
             == 0
@@ -109,7 +113,7 @@ def test_a_free_day_that_a_person_names_leaves_no_trace(settings: Settings) -> N
     asked = send(settings, at(9, 0), day=date(2026, 6, 14))
 
     assert (asked.exit_code, asked.lines) == (0, ("no edition on 2026-06-14: weekend",))
-    assert not settings.ledger.exists()
+    assert read_ledger(settings.ledger) is None
 
 
 def test_a_test_send_needs_a_mail_channel(settings: Settings) -> None:
@@ -119,6 +123,50 @@ def test_a_test_send_needs_a_mail_channel(settings: Settings) -> None:
 
 
 # ------------------------------------------------------------------------------------------ the drop
+
+
+def after_a_fall(settings: Settings) -> None:
+    """Friday's edition went out; then half of the month's leads disappear."""
+    assert send(settings, at(8, 0, day=date(2026, 6, 12))).exit_code == 0
+    with closing(sqlite3.connect(settings.folder / "crm.sqlite")) as crm, crm:
+        crm.execute("DELETE FROM leads WHERE day BETWEEN '2026-06-01' AND '2026-06-08'")
+
+
+@pytest.mark.failure("D13")
+def test_a_fall_is_held_until_a_person_accepts_it_and_the_reason_names_the_command(
+    settings: Settings,
+) -> None:
+    after_a_fall(settings)
+
+    for hour in (8, 9):
+        with pytest.raises(ConnectorError) as held:
+            send(settings, at(hour, 0))
+        assert held.value.reason is Reason.DROP
+        assert "fell from 54 to 24" in str(held.value)
+        assert str(held.value).endswith("digest send digest.toml --accept-drop")
+    assert mails(settings) == 1
+
+    now = Now(clock=lambda: at(9, 30), sleep=lambda _: None)
+    assert send_digest(settings, now, accept_drop=True).exit_code == 0
+    assert mails(settings) == 2
+
+
+@pytest.mark.failure("D13")
+def test_a_fall_that_was_accepted_needs_no_second_word_when_the_first_attempt_fails(
+    settings: Settings,
+) -> None:
+    after_a_fall(settings)
+    blocked = settings.folder / "blocked"
+    blocked.write_text("no folder")
+    away = replace(settings, channels={"file": File(path=blocked, recipients=ANA)})
+
+    clock = Clock(at(8, 0))
+    now = Now(clock=clock, sleep=clock.sleep)
+    assert send_digest(away, now, accept_drop=True).exit_code == 4
+    assert mails(settings) == 1
+
+    assert send(settings, at(10, 0)).exit_code == 0
+    assert mails(settings) == 2
 
 
 def with_actual(edition: Edition, actual: int) -> Edition:

@@ -7,6 +7,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from datetime import date
 from pathlib import Path
 
@@ -14,6 +15,9 @@ import pytest
 
 from digest.channels import CHANNELS
 from digest.connectors import CONNECTORS
+from digest.settings.adapters import build
+from digest.settings.mistakes import Mistakes
+from digest.settings.references import Vault
 from digest.sla import goals
 from digest.worksheet import load_plan
 
@@ -94,3 +98,31 @@ def test_every_link_between_the_pages_leads_somewhere() -> None:
         if not (page.parent / target).exists()
     ]
     assert broken == []
+
+
+@pytest.mark.failure("M8")
+def test_the_page_of_relays_does_not_promise_what_happens_after_their_yes() -> None:
+    page = (ROOT / "docs/email-relays.md").read_text(encoding="utf-8")
+
+    assert "**accepted\nis not delivered**" in page
+    assert "bounces hours later comes back to `bounce_address`" in page
+
+
+def test_the_settings_on_the_page_of_relays_are_settings(tmp_path: Path) -> None:
+    page = (ROOT / "docs/email-relays.md").read_text(encoding="utf-8")
+    blocks = [
+        block
+        for block in re.findall(r"^```toml\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+        if block.startswith("[channels.")
+    ]
+    secrets = dict.fromkeys(("DIGEST_SMTP_PASSWORD", "DIGEST_APP_SECRET"), "planted")
+    assert len(blocks) == 3
+    for block in blocks:
+        mistakes = Mistakes("page.toml")
+        read = Vault(secrets, tmp_path).resolve(tomllib.loads(block), (), mistakes)
+        assert isinstance(read, dict)
+        for name, table in read["channels"].items():
+            team = [{"address": one} for one in table.pop("recipients", ())]
+            sender = {"sender": "digest@firm.example", "recipients": team}
+            assert build(CHANNELS[name], {**sender, **table}, (name,), mistakes, folder=tmp_path)
+        assert mistakes.found == []

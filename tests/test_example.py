@@ -22,6 +22,7 @@ from digest.worksheet import write_new
 ENVIRONMENT = {
     "DIGEST_DB_PASSWORD": "planted",
     "DIGEST_SMTP_PASSWORD": "planted",
+    "APP_SECRET": "planted",
     "DIGEST_SLACK_TOKEN": "xoxb-planted",
     "DIGEST_TEAMS_WEBHOOK": "https://0.11.environment.api.powerplatform.com/workflows/planted",
     "DIGEST_ALERTS_WEBHOOK": "https://hooks.slack.com/services/planted",
@@ -74,7 +75,7 @@ def test_the_example_loads_without_a_warning(tmp_path: Path) -> None:
     assert settings.warnings == ()
     assert isinstance(settings.connector, Sql)
     assert isinstance(settings.deals, Spreadsheet)
-    assert set(settings.channels) == {"smtp", "file", "slack", "teams"}
+    assert set(settings.channels) == {"smtp", "graph", "file", "slack", "teams"}
     assert len(settings.fiscal_periods) == 13
 
 

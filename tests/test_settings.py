@@ -27,6 +27,7 @@ from digest.connectors import CONNECTORS
 from digest.connectors.sql import Deals, Sql
 from digest.errors import ConfigError
 from digest.followup import Hours, Promise
+from digest.ledger import Postgres
 from digest.model import Recipient, Secret, Segment
 from digest.settings import Settings, load, load_many
 from digest.settings.adapters import build, known_keys
@@ -635,18 +636,69 @@ def test_no_secret_stands_in_a_repr() -> None:
 @pytest.mark.parametrize(
     ("ledger", "found"),
     [
-        ('{ env = "DB_PASSWORD" }', "a secret"),
-        ('"postgresql://digest:planted-9@db.example/ledger"', "a database URL"),
-        ('"  "', "'  '"),
-        ("7", "7"),
+        ('{ env = "DB_PASSWORD" }', "found a secret of another kind"),
+        ('"mysql://digest@db.example/ledger"', "found a URL of another kind"),
+        ('"postgresql://digest@db.example"', "found a URL of another kind"),
+        ('"postgresql://digest@db.example:x/ledger"', "found a URL of another kind"),
+        ('"  "', "found '  '"),
+        ("7", "found 7"),
     ],
 )
-def test_the_ledger_is_a_file(ledger: str, found: str) -> None:
+def test_the_ledger_is_a_file_or_a_database(ledger: str, found: str) -> None:
     (mistake,) = mistakes_in(swapped('"ledger.sqlite"', ledger))
 
-    assert f"found {found}" in mistake
+    assert found in mistake
     assert 'allowed: a file on a local disk such as "ledger.sqlite"' in mistake
     assert "planted" not in mistake
+
+
+@pytest.mark.parametrize(
+    "ledger",
+    [
+        '"postgresql://digest:planted-9@db.example/ledger"',
+        '"postgresql://digest@db.example/ledger?password=planted-9"',
+        '{ url = "postgresql://digest:planted-9@db.example/ledger" }',
+    ],
+)
+def test_the_password_of_the_ledger_does_not_stand_in_its_url(ledger: str) -> None:
+    (mistake,) = mistakes_in(swapped('"ledger.sqlite"', ledger))
+
+    assert "a password stands in the URL" in mistake
+    assert "planted" not in mistake
+
+
+@pytest.mark.parametrize(
+    ("ledger", "url", "password"),
+    [
+        ('"postgresql://digest@db.example/l"', "postgresql://digest@db.example/l", None),
+        ('"postgres:///l?host=/run/pg"', "postgres:///l?host=/run/pg", None),
+        (
+            '{ url = "postgresql://digest@db.example:5433/l", password = { env = "DB_PASSWORD" } }',
+            "postgresql://digest@db.example:5433/l",
+            "planted-db",
+        ),
+        ('{ env = "LEDGER_URL" }', "postgresql://digest@db.example/l?sslmode=require", "pl@nted"),
+    ],
+)
+def test_the_ledger_may_be_a_database(ledger: str, url: str, password: str | None) -> None:
+    environment = {
+        **ENVIRONMENT,
+        "DB_PASSWORD": "planted-db",
+        "LEDGER_URL": "postgresql://digest:pl%40nted@db.example/l?sslmode=require",
+    }
+    found = read(swapped('"ledger.sqlite"', ledger), environment).ledger
+
+    assert isinstance(found, Postgres)
+    assert found.url == url
+    assert (found.password and found.password.reveal()) == password
+    assert "planted" not in repr(found)
+    assert str(found) in (
+        "postgresql://db.example/l",
+        "postgresql://db.example:5433/l",
+        "postgresql:///l",
+    )
+    assert found.name.startswith("postgresql___")
+    assert "/" not in found.name
 
 
 @pytest.mark.parametrize(

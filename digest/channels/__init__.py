@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Protocol, runtime_checkable
 
 from digest.channels.file import File
+from digest.channels.graph import Graph
 from digest.channels.slack import Slack
 from digest.channels.smtp import Smtp
 from digest.channels.teams import Teams
@@ -96,6 +97,7 @@ class Completes(Protocol):
 
 CHANNELS: Mapping[str, type[Channel]] = {
     "file": File,
+    "graph": Graph,
     "slack": Slack,
     "smtp": Smtp,
     "teams": Teams,

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from digest.addresses import ascii_address, mailbox, masked
 from digest.errors import DeliveryError, OutcomeUnknownError
+from digest.letterhead import check_addresses, check_listing
 from digest.model import Dkim, Envelope, Finding, MailHeaders, Recipient, Secret
 from digest.signing import check_key
 from digest.tokens import HOSTS, OAuth, Tokens
@@ -39,11 +40,9 @@ _QUIT_SECONDS = 5.0
 _LONGEST_REPLY = 300  # characters of a relay's words that are kept
 _DONE, _NEVER, _CLOSING = 2, 5, 421
 _SELECTOR = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,61}[A-Za-z0-9])?")
-_LONGEST_LIST = 850  # a header that may not be folded must stay well below the 998 of RFC 5322
 # The word in its name keeps it apart from every other header.
 _KEY_HEADER = re.compile(r"(?i)(?=.*idempotency)[a-z][a-z0-9-]{0,59}")
 _LONGEST_MEMORY = 7 * 24 * 60  # minutes
-_NO_HEADER = str.maketrans(dict.fromkeys("<>,", " "))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,8 +143,13 @@ class Smtp:
                 'use "starttls" or "tls", or set allow_plaintext = true if the network is trusted'
             )
             raise ValueError(msg)
-        self._check_addresses()
-        self._check_listing()
+        check_addresses(
+            self.recipients,
+            sender=self.sender,
+            reply_to=self.reply_to,
+            bounce_address=self.bounce_address,
+        )
+        check_listing(self.list_id, self.unsubscribe, one_click=self.one_click)
         self._check_idempotency()
         # An empty key is one that could not be read, which has been told already.
         if self.dkim is not None and self.dkim.private_key.reveal():
@@ -167,41 +171,6 @@ class Smtp:
         except ValueError as error:
             msg = f"dkim: {error}"
             raise ValueError(msg) from error
-
-    def _check_addresses(self) -> None:
-        for name, read, values in (
-            ("sender", mailbox, (self.sender,)),
-            ("reply_to", mailbox, (self.reply_to,)),
-            ("bounce_address", ascii_address, (self.bounce_address,)),
-            ("recipients", ascii_address, tuple(one.address for one in self.recipients)),
-        ):
-            for value in values:
-                try:
-                    read(value) if value is not None else None
-                except ValueError as error:
-                    msg = f"{name}: {error}"
-                    raise ValueError(msg) from error
-
-    def _check_listing(self) -> None:
-        for name, value in (
-            ("list_id", self.list_id),
-            *(("unsubscribe", u) for u in self.unsubscribe),
-        ):
-            if value is not None and not re.fullmatch(r"[!-~]+", value.translate(_NO_HEADER)):
-                msg = f"{name}: {value!r} must be plain ASCII without spaces, commas and angle brackets"
-                raise ValueError(msg)
-        for name, links in (("list_id", (self.list_id or "",)), ("unsubscribe", self.unsubscribe)):
-            if (length := sum(len(link) + len("<>, ") for link in links)) > _LONGEST_LIST:
-                msg = f"{name}: {length} characters are too many for a header, allowed are {_LONGEST_LIST}"
-                raise ValueError(msg)
-        for link in self.unsubscribe:
-            if not link.startswith(("https://", "mailto:")):
-                msg = f"unsubscribe: {link!r} must begin with https:// or mailto:"
-                raise ValueError(msg)
-        if self.one_click and not any(link.startswith("https://") for link in self.unsubscribe):
-            raise ValueError(
-                "one_click: needs an https:// address in unsubscribe that answers POST"
-            )
 
     def _check_login(self) -> None:
         if self.oauth is None:

@@ -102,6 +102,18 @@ class Costs(Protocol):
         """
 
 
+@runtime_checkable
+class TellsTime(Protocol):
+    """A connector that knows what time it is at the source."""
+
+    def source_time(self) -> datetime | None:
+        """Return the time by the source's own clock; None when its answers have not told.
+
+        Raises:
+            ConnectorError: the source had to be asked and did not answer.
+        """
+
+
 CONNECTORS: Mapping[str, type[Connector]] = {
     "hubspot": Hubspot,
     "salesforce": Salesforce,

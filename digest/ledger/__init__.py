@@ -12,10 +12,13 @@ from datetime import date, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from digest.ledger.owner import Owner, current_owner, is_gone
+from digest.model import Secret
 
 if TYPE_CHECKING:
+    from digest.ledger.backend import Backend
     from digest.ledger.store import Ledger, Reader
 
 
@@ -55,19 +58,49 @@ __all__ = [
     "Decision",
     "Delivery",
     "Owner",
+    "Place",
     "Planned",
+    "Postgres",
     "Run",
     "RunState",
     "State",
     "current_owner",
     "delivery_key",
     "is_gone",
+    "new_ledger",
     "open_ledger",
     "read_ledger",
 ]
 
 WAITING = (State.PENDING, State.DEFERRED)
 AT_WORK = (State.CLAIMED, State.COMMITTING)
+
+
+@dataclass(frozen=True, slots=True)
+class Postgres:
+    """A ledger in PostgreSQL, which several hosts may share.
+
+    Attributes:
+        url: "postgresql://user@host:port/database" and what libpq knows behind a "?", no password.
+        password: the role's.
+    """
+
+    url: str
+    password: Secret | None = None
+
+    def __str__(self) -> str:
+        """Name server and database; no user, no option."""
+        parts = urlsplit(self.url)
+        host = parts.netloc.rpartition("@")[2]
+        return f"postgresql://{host}{parts.path}"
+
+    @property
+    def name(self) -> str:
+        """A file name for what is remembered about it beside the settings."""
+        return "".join(c if c.isalnum() or c in ".-" else "_" for c in str(self))
+
+
+Place = Path | Postgres
 
 
 class Decision(StrEnum):
@@ -181,7 +214,7 @@ def delivery_key(
 
 
 def open_ledger(
-    path: Path,
+    place: Place,
     *,
     clock: Callable[[], datetime],
     owner: Owner | None = None,
@@ -194,8 +227,8 @@ def open_ledger(
     Before an upgrade the file is copied to `name.vN.bak` beside it.
 
     Args:
-        path: the SQLite file, on a local disk.
-        clock: tells the time in UTC; leases are compared with it.
+        place: the SQLite file, on a local disk, or the PostgreSQL database.
+        clock: tells the time in UTC; leases in SQLite are compared with it.
         owner: who this process is; found out when not given.
         pin: small file that remembers the ledger's identity after the first use, so that a lost
             or exchanged ledger is noticed instead of everything being sent again.
@@ -203,32 +236,68 @@ def open_ledger(
         busy_seconds: how long to wait for another process's write.
 
     Raises:
-        LedgerError: missing after use, empty, foreign, corrupt, newer, or on a network disk.
+        LedgerError: missing after use, empty, foreign, corrupt, newer, on a network disk, not to be
+            reached or not to be written.
     """
-    from digest.ledger.file import open_or_create, sqlite_engine
     from digest.ledger.store import Ledger
 
-    open_or_create(path, pin, busy_seconds=busy_seconds)
-    engine = sqlite_engine(path, busy_seconds=busy_seconds)
-    return Ledger(engine, path, clock=clock, owner=owner or current_owner(), gone=gone)
+    backend: Backend
+    if isinstance(place, Postgres):
+        from digest.ledger.postgres import PostgresBackend
+
+        backend = PostgresBackend(place, busy_seconds=busy_seconds)
+        backend.open_or_create(pin)
+    else:
+        from digest.ledger.file import SqliteBackend, open_or_create, sqlite_engine
+
+        open_or_create(place, pin, busy_seconds=busy_seconds)
+        backend = SqliteBackend(place, sqlite_engine(place, busy_seconds=busy_seconds))
+    return Ledger(backend, clock=clock, owner=owner or current_owner(), gone=gone)
 
 
-def read_ledger(path: Path, *, busy_seconds: float = 30) -> Reader | None:
+def read_ledger(place: Place, *, busy_seconds: float = 30) -> Reader | None:
     """Open the ledger for looking only; None when there is none yet.
 
     An older ledger is read from an upgraded copy in memory; the file waits for the next send.
 
     Raises:
-        LedgerError: empty, foreign, corrupt or newer.
+        LedgerError: empty, foreign, corrupt, newer or not to be reached.
     """
-    from digest.ledger.file import recognise, sqlite_engine, upgraded_in_memory
     from digest.ledger.store import Reader
+
+    if isinstance(place, Postgres):
+        from digest.ledger.postgres import PostgresBackend
+
+        backend = PostgresBackend(place, busy_seconds=busy_seconds, only_read=True)
+        return None if backend.recognise() is None else Reader(backend)
+
+    from digest.ledger.file import SqliteBackend, recognise, sqlite_engine, upgraded_in_memory
     from digest.ledger.tables import SCHEMA_VERSION
 
-    if not path.exists():
+    if not place.exists():
         return None
-    known = recognise(path, busy_seconds=busy_seconds)
+    known = recognise(place, busy_seconds=busy_seconds)
     if known.version < SCHEMA_VERSION:
-        engine = upgraded_in_memory(path, known.version, busy_seconds=busy_seconds)
-        return Reader(engine, path)
-    return Reader(sqlite_engine(path, busy_seconds=busy_seconds, only_read=True), path)
+        engine = upgraded_in_memory(place, known.version, busy_seconds=busy_seconds)
+    else:
+        engine = sqlite_engine(place, busy_seconds=busy_seconds, only_read=True)
+    return Reader(SqliteBackend(place, engine))
+
+
+def new_ledger(place: Place) -> str:
+    """Say which ledger the first send will make here.
+
+    Raises:
+        LedgerError: it will not be able to.
+    """
+    if isinstance(place, Postgres):
+        from digest.ledger.postgres import PostgresBackend
+
+        backend = PostgresBackend(place, busy_seconds=30, only_read=True)
+        backend.refuse_without_rights()
+        return f"will be created by the first send; {backend.describe()}"
+
+    from digest.ledger.file import describe, read_mounts, refuse_network_disk
+
+    refuse_network_disk(place, read_mounts())
+    return f"will be created by the first send; {describe()}"

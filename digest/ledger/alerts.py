@@ -30,10 +30,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 
 from digest.errors import LedgerError
-from digest.ledger import open_ledger, read_ledger
-from digest.ledger.file import sqlite_engine
+from digest.ledger import Place, open_ledger, read_ledger
 from digest.ledger.notes import Noted
-from digest.ledger.store import Reader
 from digest.ledger.tables import Instant, metadata
 
 # Longer than it takes to find out that neither mail nor Slack can be reached.
@@ -150,16 +148,16 @@ class AlertBook:
 
 
 def book_in_ledger(
-    path: Path, *, clock: Callable[[], datetime], pin: Path | None
+    place: Place, *, clock: Callable[[], datetime], pin: Path | None
 ) -> AlertBook | None:
     """Return the book in the ledger; None while there is no ledger, which no alert may create.
 
     Raises:
         LedgerError: the ledger cannot be used.
     """
-    if read_ledger(path, busy_seconds=_BUSY_SECONDS) is None:
+    if read_ledger(place, busy_seconds=_BUSY_SECONDS) is None:
         return None
-    ledger = open_ledger(path, clock=clock, pin=pin, busy_seconds=_BUSY_SECONDS)
+    ledger = open_ledger(place, clock=clock, pin=pin, busy_seconds=_BUSY_SECONDS)
     return AlertBook(ledger.transaction, clock)
 
 
@@ -169,13 +167,17 @@ def book_beside(path: Path, *, clock: Callable[[], datetime]) -> AlertBook:
     Raises:
         LedgerError: the file can be neither made nor used.
     """
+    # Whoever makes a ledger asks this module for its tables, so it cannot ask back at its top.
+    from digest.ledger.file import SqliteBackend, sqlite_engine
+    from digest.ledger.store import Reader
+
     try:
         path.touch(mode=0o600)
     except OSError as error:
         raise LedgerError(
             f"{path} cannot be written ({error.strerror})", remedy="check its folder"
         ) from error
-    reader = Reader(sqlite_engine(path, busy_seconds=_BUSY_SECONDS), path)
+    reader = Reader(SqliteBackend(path, sqlite_engine(path, busy_seconds=_BUSY_SECONDS)))
     with reader.transaction() as connection:
         metadata.create_all(connection, tables=[alerts, pings])
     return AlertBook(reader.transaction, clock)

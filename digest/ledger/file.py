@@ -3,29 +3,37 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 import sys
 import uuid
-from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import cast
 from urllib.parse import quote
 
-from sqlalchemy import Connection, Engine, create_engine, event, insert, select
+from sqlalchemy import Connection, Engine, create_engine, event, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool, StaticPool
 
 from digest.errors import LedgerError
-from digest.ledger.migrations import create_missing_tables, migrate
-from digest.ledger.tables import PRODUCT, SCHEMA_VERSION, meta
+from digest.ledger.identity import RESTORE, Known, check_pin, identify, write_pin
+from digest.ledger.migrations import create, migrate
+from digest.ledger.tables import SCHEMA_VERSION, meta
 
 _MAGIC = b"SQLite format 3\0"
 _NETWORK_DISKS = frozenset(
     ("nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "ncpfs", "fuse.sshfs", "fuse.rclone")
 )
-_RESTORE = "restore it from a backup, or ask `digest history` on the host that sends"
+
+
+def describe(mode: str | None = None) -> str:
+    """Say which SQLite this is, in the mode of a ledger or of a new one, and whom it can serve."""
+    shown = mode or journal_mode(sqlite3.sqlite_version_info)
+    return f"SQLite {sqlite3.sqlite_version}, journal mode {shown}; serves one host only"
 
 
 def journal_mode(version: tuple[int, ...]) -> str:
@@ -51,33 +59,15 @@ def open_or_create(path: Path, pin: Path | None, *, busy_seconds: float) -> str:
         LedgerError: see `recognise`; missing or another one although `pin` remembers it.
     """
     refuse_network_disk(path, read_mounts())
-    expected = _read_pin(pin)
     if not path.exists():
-        if expected is not None:
-            raise LedgerError(
-                f"ledger {path} is missing although it was used before",
-                remedy=f"{_RESTORE}; to start anew and risk sending twice, delete {pin}",
-            )
+        check_pin(f"ledger {path}", pin, None)
         _create(path)
     known = recognise(path, busy_seconds=busy_seconds)
-    if expected is not None and expected != known.instance:
-        raise LedgerError(
-            f"ledger {path} is not the one used before ({known.instance} instead of {expected})",
-            remedy=f"put the right file back; to accept this one, delete {pin}",
-        )
+    check_pin(f"ledger {path}", pin, known)
     if known.version < SCHEMA_VERSION:
         _upgrade(path, busy_seconds)
-    if pin is not None and expected is None:
-        _write_pin(pin, known.instance)
+    write_pin(pin, known.instance)
     return known.instance
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """What a ledger says of itself."""
-
-    instance: str
-    version: int
 
 
 def recognise(path: Path, *, busy_seconds: float) -> Known:
@@ -95,22 +85,11 @@ def recognise(path: Path, *, busy_seconds: float) -> Known:
             remedy="check its folder and permissions",
         ) from error
     if not start:
-        raise LedgerError(f"ledger {path} is empty (0 bytes)", remedy=_RESTORE)
+        raise LedgerError(f"ledger {path} is empty (0 bytes)", remedy=RESTORE)
     if start != _MAGIC:
-        raise LedgerError(f"ledger {path} is damaged or no ledger at all", remedy=_RESTORE)
+        raise LedgerError(f"ledger {path} is damaged or no ledger at all", remedy=RESTORE)
     known = _read_meta(path, busy_seconds)
-    if known.get("product") != PRODUCT:
-        raise LedgerError(
-            f"ledger {path} is a database of another program",
-            remedy="set `ledger` to a file of its own",
-        )
-    version = int(known["schema_version"])
-    if version > SCHEMA_VERSION:
-        raise LedgerError(
-            f"ledger {path} was written by a newer version (schema {version}, this is {SCHEMA_VERSION})",
-            remedy="update this installation",
-        )
-    return Known(known["instance_id"], version)
+    return identify(f"ledger {path}", known, own="set `ledger` to a file of its own")
 
 
 def _upgrade(path: Path, busy_seconds: float) -> None:
@@ -137,7 +116,7 @@ def _upgrade(path: Path, busy_seconds: float) -> None:
             if broken:
                 raise LedgerError(
                     f"ledger {path} is damaged: rows of {broken[0][0]} belong to nothing",
-                    remedy=_RESTORE,
+                    remedy=RESTORE,
                 )
 
 
@@ -201,8 +180,8 @@ _FAILURES = (
     ("locked", "is in use by another process", "try again in a minute", True),
     ("full", "has no room on its disk", "free some space, then run again", True),
     ("disk I/O error", "had a disk error", "check the disk, then run again", True),
-    ("not a database", "is damaged", _RESTORE, False),
-    ("malformed", "is damaged", _RESTORE, False),
+    ("not a database", "is damaged", RESTORE, False),
+    ("malformed", "is damaged", RESTORE, False),
     ("readonly", "cannot be written", "check the permissions of the file and its folder", False),
     (
         "unable to open",
@@ -211,6 +190,41 @@ _FAILURES = (
         False,
     ),
 )
+
+
+@dataclass(frozen=True)
+class SqliteBackend:
+    """A ledger in a file on one host; see `backend.Backend`."""
+
+    path: Path
+    engine: Engine
+
+    def __str__(self) -> str:
+        return f"ledger {self.path}"
+
+    def explained(self) -> AbstractContextManager[None]:
+        """See `explained`."""
+        return explained(self.path)
+
+    def now(self, connection: Connection, clock: Callable[[], datetime]) -> datetime:
+        """Tell this host's time: no other host shares the file."""
+        del connection
+        return clock()
+
+    def free(self) -> int:
+        """Return the free bytes of the disk."""
+        return shutil.disk_usage(self.path.parent).free
+
+    def describe(self) -> str:
+        """Name version and journal mode."""
+        with self.explained(), self.engine.begin() as connection:
+            mode = connection.exec_driver_sql("PRAGMA journal_mode").scalar_one()
+        return describe(mode)
+
+    def compact(self) -> None:
+        """Rewrite the file without the pages that are no longer used."""
+        with self.explained(), closing(_connect(self.path, 30)) as connection:
+            connection.execute("VACUUM")
 
 
 def sqlite_engine(path: Path, *, busy_seconds: float, only_read: bool = False) -> Engine:
@@ -269,35 +283,12 @@ def _create(path: Path) -> None:
 
 
 def _fill(draft: Path) -> None:
-    import digest.ledger.alerts  # noqa: F401 - declares its tables
-
     # The journal mode is set once, here: changing it at each open can fail with "locked".
     with closing(_connect(draft, 30)) as connection:
         connection.execute(f"PRAGMA journal_mode={journal_mode(sqlite3.sqlite_version_info)}")
     engine = sqlite_engine(draft, busy_seconds=30)
     with engine.begin() as connection:
-        create_missing_tables(connection)
-        facts = {
-            "product": PRODUCT,
-            "schema_version": str(SCHEMA_VERSION),
-            "instance_id": uuid.uuid4().hex,
-        }
-        rows = [{"key": key, "value": value} for key, value in facts.items()]
-        connection.execute(insert(meta), rows)
-
-
-def _read_pin(pin: Path | None) -> str | None:
-    if pin is None or not pin.exists():
-        return None
-    return pin.read_text(encoding="ascii", errors="replace").strip()
-
-
-def _write_pin(pin: Path, instance: str) -> None:
-    # A settings folder may be read-only, as in a container; then a lost ledger is not noticed.
-    with suppress(OSError):
-        draft = pin.with_name(f"{pin.name}.{os.getpid()}")
-        draft.write_text(f"{instance}\n", encoding="ascii")
-        draft.replace(pin)
+        create(connection)
 
 
 def refuse_network_disk(path: Path, mounts: str) -> None:

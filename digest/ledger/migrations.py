@@ -6,12 +6,15 @@ on changing. Tables that are new need no step: they are made by `create_missing_
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Mapping, Sequence
 
-from sqlalchemy import Connection, update
+from sqlalchemy import Connection, insert, update
 
+from digest.ledger.alerts import alerts, pings
 from digest.ledger.histories import histories
 from digest.ledger.tables import (
+    PRODUCT,
     SCHEMA_VERSION,
     attempts,
     contents,
@@ -21,7 +24,7 @@ from digest.ledger.tables import (
     runs,
 )
 
-TABLES = (meta, contents, runs, deliveries, attempts, histories)
+TABLES = (meta, contents, runs, deliveries, attempts, histories, alerts, pings)
 
 # Released with schema 1: 0.1.0, on SQLite only. The defaults let a process of that release which is
 # still at work when the ledger is upgraded write its outcomes.
@@ -87,6 +90,18 @@ def migrate(connection: Connection, version: int) -> None:
     connection.execute(
         update(meta).where(meta.c.key == "schema_version").values(value=str(SCHEMA_VERSION))
     )
+
+
+def create(connection: Connection) -> None:
+    """Make a new ledger where nothing is yet."""
+    create_missing_tables(connection)
+    facts = {
+        "product": PRODUCT,
+        "schema_version": str(SCHEMA_VERSION),
+        "instance_id": uuid.uuid4().hex,
+    }
+    rows = [{"key": key, "value": value} for key, value in facts.items()]
+    connection.execute(insert(meta), rows)
 
 
 def create_missing_tables(connection: Connection) -> None:

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import date, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    Engine,
     FromClause,
     RowMapping,
     Select,
@@ -38,7 +35,7 @@ from digest.ledger import (
     RunState,
     State,
 )
-from digest.ledger.file import explained
+from digest.ledger.backend import Backend
 from digest.ledger.histories import History, read_history, write_history
 from digest.ledger.owner import Owner, read_owner
 from digest.ledger.tables import attempts, contents, deliveries, runs
@@ -61,9 +58,8 @@ _BEFORE = {
 class Reader:
     """Looks at a ledger and never changes it."""
 
-    def __init__(self, engine: Engine, path: Path) -> None:
-        self._engine = engine
-        self._path = path
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
 
     def run(self, digest: str, business_date: date, *, correction: int = 0) -> Run | None:
         """Return the run of a digest and date, None when there was none."""
@@ -172,7 +168,7 @@ class Reader:
         content: bytes = self._rows(query)[0]["content"]
         if hashlib.sha256(content).hexdigest() != sha256:
             raise LedgerError(
-                f"ledger {self._path} is damaged: content {sha256[:12]} has changed",
+                f"{self._backend} is damaged: content {sha256[:12]} has changed",
                 remedy="restore it from a backup",
             )
         return content
@@ -185,9 +181,13 @@ class Reader:
         """Open a transaction, for a table that is declared in a module of its own."""
         return self._transaction()
 
+    def describe(self) -> str:
+        """Say which database the ledger is in, and whom it can serve."""
+        return self._backend.describe()
+
     @contextmanager
     def _transaction(self) -> Iterator[Connection]:
-        with explained(self._path), self._engine.begin() as connection:
+        with self._backend.explained(), self._backend.engine.begin() as connection:
             yield connection
 
 
@@ -203,14 +203,13 @@ class Ledger(Reader):
 
     def __init__(
         self,
-        engine: Engine,
-        path: Path,
+        backend: Backend,
         *,
         clock: Callable[[], datetime],
         owner: Owner,
         gone: Callable[[Owner], bool],
     ) -> None:
-        super().__init__(engine, path)
+        super().__init__(backend)
         self._clock = clock
         self._gone = gone
         self.owner = owner
@@ -219,16 +218,15 @@ class Ledger(Reader):
 
     def open_run(self, digest: str, business_date: date, *, correction: int = 0) -> Run:
         """Return the run of a digest and date, made when it is the first call."""
-        now = self._clock()
-        row = {
-            "digest": digest,
-            "business_date": business_date,
-            "correction": correction,
-            "state": RunState.PLANNED,
-            "created_at": now,
-            "changed_at": now,
-        }
-        with self._transaction() as connection:
+        with self._change() as (connection, now):
+            row = {
+                "digest": digest,
+                "business_date": business_date,
+                "correction": correction,
+                "state": RunState.PLANNED,
+                "created_at": now,
+                "changed_at": now,
+            }
             _insert_new(connection, runs, [row])
             query = select(runs).where(*_run(runs, digest, business_date, correction))
             return _as_run(connection.execute(query).mappings().one())
@@ -244,8 +242,8 @@ class Ledger(Reader):
     ) -> None:
         """Write how far a run has come, and why."""
         run = _run(runs, digest, business_date, correction)
-        with self._transaction() as connection:
-            self._mark(connection, run, state, note)
+        with self._change() as (connection, now):
+            _mark(connection, run, now, state, note)
 
     def mark_before_messages(
         self,
@@ -258,20 +256,20 @@ class Ledger(Reader):
     ) -> None:
         """Likewise, unless messages are stored already, perhaps by another process that sends them."""
         run = _run(runs, digest, business_date, correction)
-        with self._transaction() as connection:
-            self._mark(connection, (*run, ~_has(State)), state, note)
+        with self._change() as (connection, now):
+            _mark(connection, (*run, ~_has(State)), now, state, note)
 
     def freeze_edition(
         self, digest: str, business_date: date, text: str, *, correction: int = 0
     ) -> str:
         """Store the edition unless one is stored, and return the stored one: the first wins."""
         run = _run(runs, digest, business_date, correction)
-        with self._transaction() as connection:
+        with self._change() as (connection, now):
             query = select(runs.c.edition).where(*run)
             if connection.execute(query).scalar_one() is None:
                 sha256 = _store(connection, text.encode())
                 connection.execute(update(runs).where(*run).values(edition=sha256))
-                self._mark(connection, run, RunState.COLLECTED)
+                _mark(connection, run, now, RunState.COLLECTED)
             stored = select(contents.c.content).join(runs, runs.c.edition == contents.c.sha256)
             frozen: bytes = connection.execute(stored.where(*run)).scalar_one()
             return frozen.decode()
@@ -290,14 +288,14 @@ class Ledger(Reader):
         correction: int = 0,
     ) -> None:
         """Store deliveries with their finished messages, all or none; known keys stay as they are."""
-        if shutil.disk_usage(self._path.parent).free < self.room:
+        free = self._backend.free()
+        if free is not None and free < self.room:
             raise LedgerError(
-                f"ledger {self._path} has less than {self.room // 1_000_000} MB left on its disk",
+                f"{self._backend} has less than {self.room // 1_000_000} MB left on its disk",
                 remedy="free some space, then run again",
                 passing=True,
             )
-        now = self._clock()
-        with self._transaction() as connection:
+        with self._change() as (connection, now):
             rows = [
                 {
                     "key": one.key,
@@ -318,7 +316,7 @@ class Ledger(Reader):
             if rows:
                 _insert_new(connection, deliveries, rows)
             run = _run(runs, digest, business_date, correction)
-            self._mark(connection, run, RunState.SENDING)
+            _mark(connection, run, now, RunState.SENDING)
 
     def cancel_except(
         self, digest: str, business_date: date, keys: Sequence[str], *, correction: int = 0
@@ -337,8 +335,8 @@ class Ledger(Reader):
             deliveries.c.state == State.CANCELLED,
             deliveries.c.note == REMOVED,
         )
-        values = {"state": State.PENDING, "note": None, "changed_at": self._clock()}
-        with self._transaction() as connection:
+        with self._change() as (connection, now):
+            values = {"state": State.PENDING, "note": None, "changed_at": now}
             return connection.execute(query.values(values)).rowcount
 
     def expire(self, digest: str, business_date: date, *, correction: int = 0) -> int:
@@ -351,8 +349,7 @@ class Ledger(Reader):
         over = (RunState.DONE, RunState.EXPIRED, RunState.SKIPPED)
         earlier = (runs.c.digest == digest, runs.c.business_date < business_date)
         left = update(runs).where(*earlier, runs.c.state.not_in(over), ~_has(AT_WORK))
-        now = self._clock()
-        with self._transaction() as connection:
+        with self._change() as (connection, now):
             served = left.where(_has(State), ~_has(WAITING))
             connection.execute(served.values(state=RunState.DONE, changed_at=now))
             connection.execute(left.values(state=RunState.EXPIRED, changed_at=now))
@@ -361,8 +358,8 @@ class Ledger(Reader):
 
     def reopen(self, digest: str, business_date: date, *, correction: int = 0) -> int:
         """Let expired deliveries wait again, because a person asks; no part of them was ever sent."""
-        values = {"state": State.PENDING, "changed_at": self._clock()}
-        with self._transaction() as connection:
+        with self._change() as (connection, now):
+            values = {"state": State.PENDING, "changed_at": now}
             query = update(deliveries).where(
                 *_run(deliveries, digest, business_date, correction),
                 deliveries.c.state == State.EXPIRED,
@@ -370,10 +367,10 @@ class Ledger(Reader):
             return connection.execute(query.values(values)).rowcount
 
     def _settle_waiting(self, chosen: Sequence[Any], state: State, note: str | None) -> int:
-        values: dict[str, object] = {"state": state, "changed_at": self._clock(), "next_at": None}
-        if note is not None:
-            values["note"] = note
-        with self._transaction() as connection:
+        with self._change() as (connection, now):
+            values: dict[str, object] = {"state": state, "changed_at": now, "next_at": None}
+            if note is not None:
+                values["note"] = note
             query = update(deliveries).where(*chosen, deliveries.c.state.in_(WAITING))
             return connection.execute(query.values(values)).rowcount
 
@@ -381,9 +378,9 @@ class Ledger(Reader):
 
     def claim(self, key: str) -> Claim | None:
         """Take a waiting delivery that is due; None when it is not, or another process has it."""
-        now = self._clock()
-        due = or_(deliveries.c.next_at.is_(None), deliveries.c.next_at <= now)
-        with self._transaction() as connection:
+        # The next attempt was set by a caller's clock, so it is compared with a caller's clock.
+        due = or_(deliveries.c.next_at.is_(None), deliveries.c.next_at <= self._clock())
+        with self._change() as (connection, now):
             taken = connection.execute(
                 update(deliveries)
                 .where(deliveries.c.key == key, deliveries.c.state.in_(WAITING), due)
@@ -414,8 +411,7 @@ class Ledger(Reader):
         This is the fence: a process whose lease has run out, or whose delivery somebody else has
         taken since, changes no row here.
         """
-        now = self._clock()
-        with self._transaction() as connection:
+        with self._change() as (connection, now):
             fenced = connection.execute(
                 update(deliveries)
                 .where(
@@ -432,8 +428,7 @@ class Ledger(Reader):
         self, claim: Claim, state: State, note: str, *, next_at: datetime | None = None
     ) -> bool:
         """Write an attempt's outcome; False when somebody else has decided about it meanwhile."""
-        now = self._clock()
-        with self._transaction() as connection:
+        with self._change() as (connection, now):
             written = connection.execute(
                 update(deliveries)
                 .where(
@@ -461,8 +456,7 @@ class Ledger(Reader):
         A claimed one waits again: no end of message was sent. A committing one becomes unknown,
         unless doing it twice is harmless.
         """
-        now = self._clock()
-        with self._transaction() as connection:
+        with self._change() as (connection, now):
             query = select(deliveries).where(deliveries.c.state.in_(AT_WORK)).with_for_update()
             left = [
                 one
@@ -489,8 +483,7 @@ class Ledger(Reader):
             LedgerError: there is no such delivery, it is not open to a decision, or a process
                 may still be working on it.
         """
-        now = self._clock()
-        with self._transaction() as connection:
+        with self._change() as (connection, now):
             query = select(deliveries).where(deliveries.c.key == key)
             row = connection.execute(query.with_for_update()).mappings().one_or_none()
             if row is None:
@@ -538,15 +531,22 @@ class Ledger(Reader):
             one.owner is not None and one.owner != self.owner and self._gone(one.owner)
         )
 
-    def _mark(
-        self,
-        connection: Connection,
-        chosen: Sequence[ColumnElement[bool]],
-        state: RunState,
-        note: str | None = None,
-    ) -> None:
-        values = {"state": state, "note": note, "changed_at": self._clock()}
-        connection.execute(update(runs).where(*chosen).values(values))
+    @contextmanager
+    def _change(self) -> Iterator[tuple[Connection, datetime]]:
+        """One commit, and the time for it, asked once nobody else is writing."""
+        with self._transaction() as connection:
+            yield connection, self._backend.now(connection, self._clock)
+
+
+def _mark(
+    connection: Connection,
+    chosen: Sequence[ColumnElement[bool]],
+    now: datetime,
+    state: RunState,
+    note: str | None = None,
+) -> None:
+    values = {"state": state, "note": note, "changed_at": now}
+    connection.execute(update(runs).where(*chosen).values(values))
 
 
 def _run(

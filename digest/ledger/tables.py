@@ -49,7 +49,8 @@ class Instant(TypeDecorator[datetime]):
     ) -> datetime | None:
         """Read it back as UTC."""
         del dialect
-        return datetime.fromisoformat(value) if isinstance(value, str) else value
+        instant = datetime.fromisoformat(value) if isinstance(value, str) else value
+        return None if instant is None else instant.astimezone(UTC)
 
 
 metadata = MetaData()

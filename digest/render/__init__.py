@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping
-from datetime import date, datetime
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -55,6 +55,7 @@ def render(
     picture = _picture(edition, locale) if chart else None
     wish = Wish(edition, locale.tag, segments_first, brand, templates, picture is not None)
     shown = wish.view()
+    month = edition.judged.period.start
     if templates is None:
         written = write(wish, shown)
     else:
@@ -64,21 +65,16 @@ def render(
     return Message(
         digest=edition.digest,
         business_date=edition.business_date,
-        month=_month(edition),
+        month=month,
         language=locale.tag,
         subject=written.subject,
-        thread_subject=words.thread_subject(locale, edition.title, _month(edition)),
+        thread_subject=words.thread_subject(locale, edition.title, month),
         preheader=shown.preheader,
         html=written.html,
         text=written.text,
         images=tuple(_images(shown, picture, brand)),
         brief=_brief(wish, shown, locale, title=written.subject),
     )
-
-
-def _month(edition: Edition) -> date:
-    card = edition.closed.scorecard if edition.closed else edition.scorecard
-    return card.period.start
 
 
 def _images(shown: View, picture: bytes | None, brand: Brand) -> Iterator[Image]:
@@ -93,7 +89,7 @@ def _brief(wish: Wish, shown: View, locale: Locale, *, title: str) -> Brief:
     from digest.render.brief import brief
 
     if shown.table.rest is not None:
-        shown = wish.view(len((wish.edition.closed or wish.edition).scorecard.segments))
+        shown = wish.view(len(wish.edition.judged.segments))
     return brief(shown, locale, title=title, segments_first=wish.segments_first)
 
 

@@ -62,7 +62,7 @@ class Waterfall:
 
 def waterfall(edition: Edition) -> Waterfall:
     """Take what the picture needs out of an edition: the closed month on a month close."""
-    card = edition.closed.scorecard if edition.closed else edition.scorecard
+    card = edition.judged
     period = card.period
     elapsed = max((card.cut_off - period.start).days + 1, 0)
     by_day = {period.start + timedelta(n): 0 for n in range(elapsed)}

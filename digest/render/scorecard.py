@@ -43,10 +43,15 @@ def scorecard_json(edition: Edition, language: str | None = None) -> Json:
             "as_of": edition.as_of.isoformat(),
             "reconciled": edition.reconciled,
             "total": edition.source_total,
+            "quota": _quota(edition.origin.quota),
         },
         "warnings": words.warnings(locale, edition.warnings),
         "link": safe_link(edition.link),
     }
+
+
+def _quota(quota: tuple[int, int] | None) -> Json | None:
+    return None if quota is None else {"used": quota[0], "allowed": quota[1]}
 
 
 def _action(action: Action) -> Json:

@@ -56,7 +56,7 @@ class _Frame:
 def waterfall_svg(edition: Edition, language: str | None = None) -> str:
     """Return the waterfall of an edition in one language, with the sentence of the mail's picture."""
     locale = locale_for(language or edition.language)
-    card = edition.closed.scorecard if edition.closed else edition.scorecard
+    card = edition.judged
     return svg(waterfall(edition), locale, alt=words.chart_alt(locale, card))
 
 

@@ -224,7 +224,7 @@ def view(
     On a month close the closed month is the subject of the mail and the new month has its own box.
     """
     closed = edition.closed
-    card = closed.scorecard if closed else edition.scorecard
+    card = edition.judged
     bridge = closed.bridge if closed else edition.bridge
     return View(
         language=locale.tag,
@@ -282,15 +282,6 @@ def _pill(locale: Locale, status: Status) -> Pill:
 def _banner(locale: Locale, edition: Edition, card: Scorecard) -> tuple[str, ...]:
     facts = words.warnings(locale, edition.warnings)
     facts += [words.note(locale, fact) for fact in card.total.notes if fact.code in _BANNER]
-    if not edition.reconciled:
-        counted = sum(row.leads for row in edition.counts if row.day in edition.scorecard.period)
-        facts.append(
-            locale.gettext(
-                "the days add up to %(sum)s leads, the source counts %(total)s",
-                sum=locale.number(counted),
-                total=locale.number(edition.source_total),
-            )
-        )
     return tuple(_capitalised(fact) + "." for fact in dict.fromkeys(facts))
 
 
@@ -927,6 +918,16 @@ def _footer(locale: Locale, edition: Edition, card: Scorecard) -> Iterable[tuple
             time=locale.instant(edition.as_of, zone),
         ),
     )
+    if edition.origin.quota is not None:
+        used, allowed = edition.origin.quota
+        yield (
+            locale.gettext("Calls to the CRM"),
+            locale.gettext(
+                "%(used)s of %(allowed)s in 24 hours used; beyond that no edition can be made",
+                used=locale.number(used),
+                allowed=locale.number(allowed),
+            ),
+        )
     if edition.excluded:
         yield locale.gettext("Not counted"), _excluded(locale, edition.excluded)
     yield (

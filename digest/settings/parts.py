@@ -24,6 +24,7 @@ from digest.settings.adapters import build, is_table, known_keys
 from digest.settings.document import DEEPEST
 from digest.settings.edges import WAYS, alerts_of, channels_of, connector_of, deals_of, follow_up_of
 from digest.settings.fiscal import read_periods
+from digest.settings.ledgers import LedgerSection, ledger_of
 from digest.settings.lines import Path as KeyPath
 from digest.settings.mistakes import (
     PASSWORD_IN_URL,
@@ -56,7 +57,6 @@ from digest.settings.values import FiscalPeriod, Settings
 from digest.sla import Plan
 from digest.workdays import Calendar
 
-LEDGER = "ledger.sqlite"
 SHORTEST_WINDOW = timedelta(minutes=30)
 _ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _MOST_CALENDARS = 100
@@ -112,7 +112,7 @@ def assemble(path: Path, data: Table, mistakes: Mistakes) -> Settings | None:
     channels = channels_of(reading, plan.segments if plan else None)
     alerts = alerts_of(reading, channels)
     heartbeat = _heartbeat(reading)
-    ledger = _ledger(reading)
+    ledger = ledger_of(reading)
     templates = _templates(reading, head)
     brand = _brand(reading)
     periods = _fiscal_periods(reading, head)
@@ -290,13 +290,6 @@ def _thresholds(limits: StatusThresholds, unassigned: Unassigned) -> Thresholds:
     )
 
 
-def _ledger_found(value: object) -> str:
-    """Name what was written without showing a URL, which may hold a password."""
-    if isinstance(value, Secret):
-        return "a secret"
-    return "a database URL" if isinstance(value, str) and "://" in value else shown(value)
-
-
 def _heartbeat(reading: Reading) -> Secret | None:
     if "heartbeat" not in reading.data:
         return None
@@ -309,16 +302,6 @@ def _heartbeat(reading: Reading) -> Secret | None:
 def _worksheet(reading: Reading) -> Path | None:
     named = reading.table("sla") or {}
     return reading.folder / str(named["worksheet"]) if named.get("worksheet") else None
-
-
-def _ledger(reading: Reading) -> Path:
-    value = reading.data.get("ledger", LEDGER)
-    if not isinstance(value, str) or not value.strip() or "://" in value:
-        reading.mistakes.hide(value)
-        allowed = 'a file on a local disk such as "ledger.sqlite"'
-        reading.mistakes.add(("ledger",), f"found {_ledger_found(value)}; allowed: {allowed}")
-        return reading.folder / LEDGER
-    return reading.folder / value
 
 
 # ------------------------------------------------------------------------------------------- calendars
@@ -476,6 +459,7 @@ def _fiscal_periods(reading: Reading, head: Head | None) -> tuple[FiscalPeriod, 
 def all_settings() -> tuple[str, ...]:
     """Return the dotted name of every setting there is, adapters' included, as documentation needs it."""
     sections = {
+        "ledger": LedgerSection,
         "brand": BrandSection,
         "schedule": Schedule,
         "hold": Hold,

@@ -14,6 +14,7 @@ from digest.calculator import Thresholds
 from digest.channels import Channel
 from digest.connectors import Connector, MeasuresDeals, MeasuresFollowUp
 from digest.followup import Promise
+from digest.ledger import Place
 from digest.model import Brand, Secret, Segment
 from digest.settings.lines import Path as KeyPath
 from digest.sla import Plan
@@ -59,7 +60,7 @@ class Settings:
         follow_up: what sales promised and who measures it, None when nobody asks for it.
         close_rates: which customers a measured close rate counts, see `sla.measured`.
         send_at, send_until: local times. spread: delay that is the same every day for one digest.
-        ledger: file. worksheet: the file of the plan, None when it stands in the settings.
+        ledger: file or database. worksheet: the file of the plan, None when it stands in the settings.
         max_drop_leads, max_drop_share: a larger fall of the month's leads holds the edition.
         unassigned_leads, unassigned_share: from here on leads without a segment call for a warning.
         alerts: whom to tell. heartbeat: address of the dead-man's switch, None for none.
@@ -91,7 +92,7 @@ class Settings:
     send_at: time
     send_until: time
     spread: timedelta
-    ledger: Path
+    ledger: Place
     worksheet: Path | None
     max_drop_leads: int
     max_drop_share: Fraction

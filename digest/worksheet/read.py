@@ -1009,13 +1009,19 @@ def _actual_rows(reader: _Reader, sheet: str, block: Block) -> dict[int, tuple[d
     return found
 
 
+def _weight(value: object) -> Fraction:
+    weight = Fraction(parse_number(value))
+    if not 0 <= weight <= 1:
+        msg = f"found {shown(value)}; a day weighs 0 (free) to 1 (a whole workday)"
+        raise ValueError(msg)
+    return weight
+
+
 def _workdays(reader: _Reader, sheet: str, block: Block) -> dict[date, Fraction]:
     found: dict[date, Fraction] = {}
     for row in (row for row in reader.book.cells(sheet).lines if row >= block.first):
         day = reader.parse(sheet, row, block.columns["date"], lambda value, _: parse_date(value))
-        weight = reader.parse(
-            sheet, row, block.columns["weight"], lambda value, _: Fraction(parse_number(value))
-        )
+        weight = reader.parse(sheet, row, block.columns["weight"], lambda value, _: _weight(value))
         if day is not None and weight:
             month = month_start(day)
             found[month] = found.get(month, Fraction(0)) + weight

@@ -6,16 +6,21 @@ import json
 import os
 import warnings
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
+
+import psycopg
+from sqlalchemy import Connection
+from sqlalchemy.exc import ProgrammingError
 
 from digest import delivery
 from digest.channels import Channel
 from digest.channels.smtp import Smtp, Timeouts
-from digest.ledger import Owner, open_ledger
+from digest.ledger import Owner, Place, Postgres, open_ledger
+from digest.ledger.postgres import SCHEMA, PostgresBackend
 from digest.ledger.store import Ledger
 from digest.model import (
     Bridge,
@@ -33,6 +38,7 @@ from digest.model import (
     Status,
 )
 from digest.render import PACKERS
+from tests.servers import Server
 
 TODAY = date(2026, 4, 7)
 START = datetime(2026, 4, 7, 5, 31, tzinfo=UTC)  # 07:31 in Zurich
@@ -156,8 +162,34 @@ def render(edition: Edition, recipient: Recipient) -> Message:
     )
 
 
+class ToldTime(PostgresBackend):
+    """PostgreSQL for tests that move the time: leases are compared with the test's clock."""
+
+    def now(self, connection: Connection, clock: Callable[[], datetime]) -> datetime:
+        del connection
+        return clock()
+
+
+def empty_postgres(server: Server) -> Postgres:
+    """Return the server's database for ledgers, in which none is yet."""
+    with suppress(ProgrammingError):  # it is there already
+        server.run("CREATE DATABASE ledgers")
+    place = Postgres(server.admin.replace("+psycopg", "").replace(":@/postgres", "@/ledgers"))
+    run_in(place, f"DROP SCHEMA IF EXISTS {SCHEMA} CASCADE")
+    return place
+
+
+def run_in(place: Postgres, *statements: str) -> list[tuple[Any, ...]]:
+    """Run statements as the owner of the database; return the rows of the last one."""
+    with psycopg.connect(place.url, autocommit=True) as connection:
+        cursor = connection.cursor()
+        for statement in statements:
+            cursor.execute(statement.encode())
+        return cursor.fetchall() if cursor.description else []
+
+
 def a_ledger(
-    path: Path,
+    place: Place,
     clock: Callable[[], datetime],
     owner: Owner = HERE,
     *,
@@ -165,8 +197,11 @@ def a_ledger(
     gone: Callable[[Owner], bool] = lambda _: False,
     busy_seconds: float = 30,
 ) -> Ledger:
-    opened = open_ledger(path, clock=clock, owner=owner, gone=gone, busy_seconds=busy_seconds)
-    return kind(opened._engine, path, clock=clock, owner=owner, gone=gone)
+    opened = open_ledger(place, clock=clock, owner=owner, gone=gone, busy_seconds=busy_seconds)
+    backend = opened._backend
+    if isinstance(place, Postgres):
+        backend = ToldTime(place, busy_seconds=busy_seconds)
+    return kind(backend, clock=clock, owner=owner, gone=gone)
 
 
 def a_relay(port: int | None, team: tuple[str, ...] = TEAM, **settings: Any) -> Smtp:  # noqa: ANN401 - any setting

@@ -25,6 +25,8 @@ from digest.model import Envelope, MailHeaders, Message, Recipient, Secret
 from digest.render import PACKERS
 from digest.render.mime import pack
 from tests.delivery.scene import PATIENT, START, TODAY, a_brief
+from tests.fakes import graph as fake_graph
+from tests.fakes import identity as fake_identity
 from tests.fakes import slack as fake_slack
 from tests.fakes import teams as fake_teams
 from tests.fakes.smtp import Fault, SmtpServer, running
@@ -143,6 +145,23 @@ def teams(_: Path) -> Iterator[Stage]:
         yield Stage(flow.channel(), lambda: flow.cards, refusals, card, "webhook")
 
 
+@contextmanager
+def graph(_: Path) -> Iterator[Stage]:
+    with (
+        fake_identity.running(fake_identity.IdentityServer()) as logins,
+        fake_graph.running(fake_graph.GraphServer(logins)) as service,
+    ):
+
+        def answer(verdict: str) -> None:
+            service.answers = [verdict]
+
+        refusals = {
+            True: lambda: answer("400 ErrorInvalidRecipients"),
+            False: lambda: answer("429"),
+        }
+        yield Stage(service.channel(), lambda: service.mails, refusals, mail)
+
+
 def card(content: bytes) -> str:
     body = json.loads(content)["attachments"][0]["content"]["body"]
     return str(body[0]["inlines"][0]["text"])
@@ -151,6 +170,7 @@ def card(content: bytes) -> str:
 STAGES: dict[str, Callable[[Path], AbstractContextManager[Stage]]] = {
     "smtp": smtp,
     "file": file,
+    "graph": graph,
     "slack": slack,
     "slack: webhook": slack_webhook,
     "teams": teams,

@@ -297,6 +297,166 @@ def test_a_mistake_in_the_worksheet_or_a_template_holds_the_edition_with_its_rea
     assert sender.send().exit_code == 0
 
 
+def failing(sender: Sender, *errors: Exception) -> Callable[[Edition | None], Edition]:
+    """A source that fails so often, and then answers."""
+    left = list(errors)
+
+    def compose(previous: Edition | None) -> Edition:
+        if left:
+            raise left.pop(0)
+        return sender.compose(previous)
+
+    return compose
+
+
+def down(reason: Reason = Reason.TRANSIENT) -> ConnectorError:
+    return ConnectorError("sql", reason, "is down", remedy="try later")
+
+
+def run_of(sender: Sender) -> tuple[RunState, str | None]:
+    run = sender.ledger.run("leads", TODAY)
+    assert run is not None
+    return run.state, run.note
+
+
+def test_a_source_that_fails_is_asked_again_within_the_call(
+    sender: Sender, outbox: Outbox, clock: Clock
+) -> None:
+    told: list[str] = []
+    during: list[RunState] = []
+
+    def sleep(seconds: float) -> None:
+        during.append(run_of(sender)[0])
+        clock.sleep(seconds)
+
+    result = sender.send(
+        compose=failing(sender, *[down()] * 4),
+        patience=timedelta(minutes=20),
+        sleep=sleep,
+        tell=told.append,
+    )
+
+    assert exit_and_states(result) == (0, ["sent"] * 3)
+    assert clock.slept == [60, 120, 300, 600]
+    assert during == [RunState.HELD] * 4
+    assert told[0] == "held: sql: is down; try later; next try 05:32 UTC"
+    assert len(outbox.sent) == 3
+
+
+@pytest.mark.parametrize(
+    ("limits", "slept"),
+    [((20, None), [60, 120, 300, 600]), ((60, 9), [60, 120, 300]), ((60, 8), [60, 120])],
+)
+def test_a_source_is_asked_until_the_calls_time_or_send_until_ends(
+    sender: Sender, outbox: Outbox, clock: Clock, limits: tuple[int, int | None], slept: list[int]
+) -> None:
+    patience, until = limits
+    with pytest.raises(ConnectorError):
+        sender.send(
+            compose=failing(sender, *[down()] * 9),
+            patience=timedelta(minutes=patience),
+            until=until and START + timedelta(minutes=until),
+        )
+
+    assert clock.slept == slept
+    assert outbox.tried == []
+    assert run_of(sender) == (RunState.HELD, "sql: is down; try later")
+    # The next call asks at once.
+    assert sender.send().exit_code == 0
+
+
+@pytest.mark.parametrize("reason", [Reason.AUTH, Reason.QUOTA, Reason.DROP])
+def test_a_login_a_quota_and_a_fall_are_not_asked_about_again_in_the_same_call(
+    sender: Sender, clock: Clock, reason: Reason
+) -> None:
+    with pytest.raises(ConnectorError):
+        sender.send(compose=failing(sender, down(reason)), patience=timedelta(minutes=20))
+
+    assert clock.slept == []
+    assert run_of(sender)[0] is RunState.HELD
+    assert sender.send().exit_code == 0
+
+
+@pytest.mark.failure("P2")
+def test_a_call_asked_to_end_stops_waiting_for_the_source(sender: Sender, clock: Clock) -> None:
+    compose = failing(sender, *[down()] * 9)
+    with pytest.raises(ConnectorError):
+        sender.send(compose=compose, patience=timedelta(minutes=20), stop=lambda: bool(clock.slept))
+
+    assert clock.slept == [60]
+    assert run_of(sender)[0] is RunState.HELD
+
+
+def test_a_call_that_waits_for_its_source_takes_the_edition_that_another_one_froze(
+    sender: Sender, outbox: Outbox, clock: Clock, tmp_path: Path
+) -> None:
+    other = replace(sender, ledger=a_ledger(tmp_path / "ledger.db", clock, THERE), actual=99)
+
+    def meanwhile(seconds: float) -> None:
+        clock.sleep(seconds)
+        other.send()
+
+    result = sender.send(
+        compose=failing(sender, down()), patience=timedelta(minutes=20), sleep=meanwhile
+    )
+
+    assert result.edition == an_edition(actual=99)
+    assert (exit_and_states(result), len(outbox.sent)) == ((0, ["sent"] * 3), 3)
+
+
+def test_waiting_for_the_source_counts_as_part_of_the_calls_time(
+    sender: Sender, outbox: Outbox, clock: Clock
+) -> None:
+    outbox.errors = [(BEN, refused(permanent=False))] * 9
+
+    result = sender.send(
+        compose=failing(sender, *[down()] * 4), patience=timedelta(minutes=19, seconds=30)
+    )
+
+    # 18 minutes for the source leave room for one more attempt, a minute later.
+    assert clock.slept == [60, 120, 300, 600, 60]
+    assert exit_and_states(result) == (4, ["sent", "deferred", "sent"])
+    assert outbox.tried.count(BEN) == 2
+
+
+def test_a_call_starts_no_message_when_its_time_is_over(sender: Sender, clock: Clock) -> None:
+    def slow(step: str) -> None:
+        if step == "recorded":
+            clock.forward(minutes=11)
+
+    result = sender.send(hook=slow, patience=timedelta(minutes=20))
+
+    assert exit_and_states(result) == (4, ["sent", "sent", "pending"])
+    assert sender.send().exit_code == 0
+
+
+def test_a_bug_while_composing_holds_the_edition_and_keeps_its_words_to_itself(
+    sender: Sender,
+) -> None:
+    with pytest.raises(ZeroDivisionError):
+        sender.send(compose=failing(sender, ZeroDivisionError("with ana@firm.example")))
+
+    assert run_of(sender) == (RunState.HELD, "a bug: ZeroDivisionError")
+    assert sender.send().exit_code == 0
+
+
+def test_what_was_held_until_send_until_expires_with_its_reason(
+    sender: Sender, ledger: Ledger
+) -> None:
+    with pytest.raises(ConnectorError):
+        sender.send(compose=failing(sender, down()))
+    late = {"digest_id": "leads", "business_date": TODAY, "zone": "Europe/Zurich"}
+
+    for _ in range(2):
+        result = expire(ledger=ledger, **late)  # type: ignore[arg-type]  # a mapping of arguments
+
+        assert (result.exit_code, result.note) == (
+            4,
+            "held until send_until: sql: is down; try later",
+        )
+        assert run_of(sender) == (RunState.EXPIRED, result.note)
+
+
 def test_a_failure_of_one_process_does_not_hold_what_another_one_sends(
     sender: Sender, outbox: Outbox
 ) -> None:

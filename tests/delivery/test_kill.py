@@ -47,7 +47,7 @@ def send_for_real(
         return an_edition()
 
     opened = open_ledger(path, clock=now)
-    ledger = kind(opened._engine, path, clock=now, owner=opened.owner, gone=opened._gone)
+    ledger = kind(opened._backend, clock=now, owner=opened.owner, gone=opened._gone)
     result = delivery.send(
         digest_id="leads",
         business_date=TODAY,

@@ -295,6 +295,7 @@ def behind() -> Edition:
                 text="half_day",
             ),
         ),
+        origin=replace(base.origin, quota=(96_120, 100_000)),
         excluded=(("test domains", 12), ("imports", 340)),
     )
 

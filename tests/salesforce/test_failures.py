@@ -175,7 +175,7 @@ def test_an_edition_says_when_hardly_any_call_is_left(
     used: int, caplog: pytest.LogCaptureFixture, *, said: bool
 ) -> None:
     counts = counted(org_of_two(used=used))
-    assert ("95,001 of 100,000 API calls" in counts.origin.source) is said
+    assert counts.origin.quota == ((used, 100_000) if said else None)
     assert ("95,001 of 100,000 API calls" in caplog.text) is said
 
 

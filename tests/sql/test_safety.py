@@ -347,6 +347,10 @@ def test_a_missing_driver_names_the_extra() -> None:
 def test_an_unknown_scheme_is_answered_with_the_known_ones() -> None:
     with pytest.raises(ConfigError, match=r"unknown database 'mongodb'; allowed: bigquery"):
         total(plain("mongodb://u@h/d"))
+    with pytest.raises(
+        ConfigError, match=r"unknown database 'postgre'; did you mean 'postgresql'\?"
+    ):
+        total(plain("postgre://u@h/d"))
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from digest.errors import ConfigError
-from digest.worksheet import load_plan, write_new
+from digest.worksheet import check, load_plan, write_new
 from digest.worksheet.layout import serial
 from digest.worksheet.package import Edit, Package
 from tests.worksheet.build import regions, with_cells, written
@@ -115,6 +115,13 @@ def test_a_wrong_cell_is_named(tmp_path: Path, change: Put, expected: str) -> No
     found = mistakes(change.done(tmp_path))
     assert expected in "\n".join(found)
     assert all(mistake.startswith("sla.xlsx") for mistake in found)
+
+
+@pytest.mark.parametrize("weight", [-0.5, 1.5])
+def test_a_day_weighs_at_most_one_day(tmp_path: Path, weight: float) -> None:
+    found = check(with_cells(written(tmp_path), ("Calendar", "B7", weight)))
+    (wrong,) = [finding.text for finding in found if finding.level == "error"]
+    assert f"Calendar!B7: found {weight}; a day weighs 0 (free) to 1" in wrong
 
 
 def test_every_mistake_is_reported_at_once(tmp_path: Path) -> None:

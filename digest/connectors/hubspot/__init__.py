@@ -280,6 +280,11 @@ class Hubspot:
 
         return follow_up(self, period, segments, now)
 
+    def source_time(self) -> datetime | None:
+        """See `digest.connectors.TellsTime`; costs no call."""
+        told = self.kept.session and self.kept.session.told
+        return told.now() if told else None
+
     def check(
         self, *, period: Period, segments: Sequence[Segment], now: datetime
     ) -> tuple[Finding, ...]:

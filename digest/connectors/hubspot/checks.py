@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import TYPE_CHECKING
 
+from digest.clocks import WARN_SKEW
 from digest.connectors.hubspot.by_day import Counting
 from digest.connectors.hubspot.counting import lead_queries, window_of
 from digest.connectors.hubspot.dealing import deal_catalogue, deal_query
@@ -20,7 +21,7 @@ from digest.connectors.hubspot.searching import (
     pages_of,
     total_of,
 )
-from digest.connectors.hubspot.transport import SEARCHES_PER_SECOND, WARN_SKEW, Errand
+from digest.connectors.hubspot.transport import SEARCHES_PER_SECOND, Errand
 from digest.errors import ConfigError, ConnectorError, DigestError, Reason
 from digest.model import Finding, Period, Segment, SegmentMap, add_months, normalise
 

@@ -20,9 +20,9 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from email.utils import parsedate_to_datetime
 from typing import Any
 
+from digest.clocks import REFUSE_SKEW, OtherClock, clock_of
 from digest.connectors.hubspot.credentials import Access, OAuth
 from digest.connectors.hubspot.failures import (
     NAME,
@@ -41,8 +41,6 @@ SEARCHES_PER_SECOND = 4.0
 OTHERS_PER_SECOND = 8.0
 SLOW_SECONDS = 10.0
 LARGEST_ANSWER = 64_000_000
-WARN_SKEW = timedelta(minutes=2)
-REFUSE_SKEW = timedelta(minutes=10)
 _log = logging.getLogger(__name__)
 
 
@@ -156,6 +154,7 @@ class Session:
         if self._oauth is None:
             self._client.configuration.access_token = self._lasting.reveal()
         self.skew: timedelta | None = None
+        self.told: OtherClock | None = None
         self.daily_left: str | None = None
 
     @property
@@ -307,10 +306,11 @@ class Session:
     def _note(self, headers: Mapping[str, str], errand: Errand) -> None:
         """Keep what the headers say of the clock and of the day's quota."""
         self.daily_left = headers.get("X-HubSpot-RateLimit-Daily-Remaining") or self.daily_left
+        self.told = clock_of(headers.get("Date", "")) or self.told
         if self.skew is not None or not errand.present:
             return
-        with suppress(TypeError, ValueError):
-            self.skew = parsedate_to_datetime(headers.get("Date", "")) - errand.now
+        if self.told is not None:
+            self.skew = self.told.showed - errand.now
         if self.skew is not None and abs(self.skew) > REFUSE_SKEW:
             minutes = round(abs(self.skew).total_seconds() / 60)
             self.skew = None

@@ -357,7 +357,13 @@ class _Count:
             cells,
             as_of=self.client.session.told_at or now,
             total=total,
-            origin=Origin(NAME, self._read_from(), first, self.client.calls - self.started),
+            origin=Origin(
+                NAME,
+                _source(self.settings),
+                first,
+                self.client.calls - self.started,
+                self.client.session.usage if self.client.session.almost_used else None,
+            ),
             excluded=tuple(
                 (rule.name, n) for rule, n in zip(self.settings.exclusions, numbers, strict=False)
             ),
@@ -368,13 +374,6 @@ class _Count:
                 f"the days add up to {found_leads:,} leads, the count to {total:,}"
             )
         return counts
-
-    def _read_from(self) -> str:
-        """Name the org and the fields, and in every edition that hardly any call is left."""
-        usage = self.client.session.usage
-        if usage is None or not self.client.session.almost_used:
-            return _source(self.settings)
-        return f"{_source(self.settings)}; {usage[0]:,} of {usage[1]:,} API calls used"
 
     def _warn_of_quota(self) -> None:
         usage = self.client.session.usage

@@ -6,10 +6,11 @@ import re
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
 import requests
+
+from digest.clocks import OtherClock, clock_of
 
 if TYPE_CHECKING:
     from digest.connectors.salesforce.wire import Wire
@@ -27,7 +28,7 @@ class LimitedSession(requests.Session):
         status: of the last answer, None when there was none.
         usage: API calls used and allowed in 24 hours, as last told.
         retry_after: seconds that the last answer asks to wait.
-        told_at: UTC instant of the last answer by the server's own clock.
+        told: the server's own clock, by the last answer that shows it.
     """
 
     def __init__(self, wire: Wire) -> None:
@@ -37,7 +38,7 @@ class LimitedSession(requests.Session):
         self.status: int | None = None
         self.usage: tuple[int, int] | None = None
         self.retry_after: float | None = None
-        self.told_at: datetime | None = None
+        self.told: OtherClock | None = None
         # No proxy, certificate or .netrc from the environment; a .netrc would replace our token.
         self.trust_env = False
         if wire.adapter is not None:
@@ -86,12 +87,9 @@ class LimitedSession(requests.Session):
         wait = headers.get("Retry-After", "")
         if wait.isdigit():
             self.retry_after = float(wait)
-        self.told_at = _instant(headers.get("Date", "")) or self.told_at
+        self.told = clock_of(headers.get("Date", "")) or self.told
 
-
-def _instant(text: str) -> datetime | None:
-    try:
-        moment = parsedate_to_datetime(text)
-    except ValueError:
-        return None
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    @property
+    def told_at(self) -> datetime | None:
+        """UTC instant of the last answer by the server's own clock."""
+        return self.told.showed.astimezone(UTC) if self.told else None

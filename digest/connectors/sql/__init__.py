@@ -230,6 +230,12 @@ class Sql:
 
         return follow_up(self, period, segments, now)
 
+    def source_time(self) -> datetime | None:
+        """See `digest.connectors.TellsTime`; one statement, on PostgreSQL only."""
+        from digest.connectors.sql.session import server_time
+
+        return server_time(self)
+
     def check(
         self, *, period: Period, segments: Sequence[Segment], now: datetime
     ) -> tuple[Finding, ...]:

@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import datetime
 from math import ceil
 from pathlib import Path
 from threading import Timer
@@ -19,7 +20,7 @@ from sqlalchemy.engine import URL, Engine, make_url
 from sqlalchemy.pool import NullPool
 
 from digest.connectors.sql.failures import Cause, Context, cause_of, translated, unreachable
-from digest.errors import ConfigError, ConnectorError, Reason
+from digest.errors import ConfigError, ConnectorError, Reason, nearest
 from digest.model import Secret
 
 if TYPE_CHECKING:
@@ -212,6 +213,14 @@ def read(sql: Sql, work: Callable[[Reader], T]) -> T:
         engine.dispose()
 
 
+def server_time(sql: Sql) -> datetime | None:
+    """Return the time by the server's clock; None for a database whose clock is not asked."""
+    if backend(sql.url) != "postgresql":
+        return None
+    (moment,) = read(sql, lambda reader: reader.one(sa.select(sa.func.clock_timestamp())))
+    return moment if isinstance(moment, datetime) else None
+
+
 @contextmanager
 def _transaction(engine: Engine) -> Iterator[sa.Connection]:
     with engine.connect() as plain:
@@ -231,9 +240,10 @@ def _engine(url: URL, sql: Sql, limit: Limit) -> Engine:
     except (ModuleNotFoundError, ImportError, exc.NoSuchModuleError) as error:
         name = url.get_backend_name()
         if name not in EXTRAS and name not in PACKAGES:
+            known = sorted({"sqlite", *EXTRAS, *PACKAGES})
             raise ConfigError(
-                f"sql: url: unknown database {name!r}; allowed: "
-                + ", ".join(sorted({"sqlite", *EXTRAS, *PACKAGES}))
+                f"sql: url: unknown database {name!r}{nearest(name, known)}; allowed: "
+                + ", ".join(known)
             ) from error
         package = f"sla-digest[{EXTRAS[name]}]" if name in EXTRAS else PACKAGES[name]
         raise ConfigError(

@@ -1,0 +1,252 @@
+"""A ledger in PostgreSQL: one schema of its own, one writer at a time, the server's clock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, func, select
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.pool import NullPool
+
+from digest.errors import LedgerError
+from digest.ledger import Postgres
+from digest.ledger.identity import RESTORE, Known, check_pin, identify, write_pin
+from digest.ledger.migrations import create
+from digest.ledger.tables import meta
+
+SCHEMA = "sla_digest"
+# One writer at a time, as SQLite has it: each statement then sees what every earlier commit wrote.
+_LOCK = int.from_bytes(b"digest")
+# A host that is cut off in the middle lets go of the lock after this, before others give up waiting.
+_IDLE_SECONDS = 15
+_STATEMENT_SECONDS = 60
+# For libpq, unless the URL says otherwise: a connection that is cut is noticed within half a minute.
+_LIMITS: Mapping[str, Any] = {
+    "connect_timeout": 10,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,
+    "application_name": "digest",
+}
+
+
+class PostgresBackend:
+    """See `backend.Backend`.
+
+    Args:
+        place: which database.
+        busy_seconds: how long to wait for another process's write.
+        only_read: begin transactions that cannot change anything.
+    """
+
+    def __init__(self, place: Postgres, *, busy_seconds: float, only_read: bool = False) -> None:
+        self._name = f"ledger {place}"
+        self._secrets = () if place.password is None else (place.password.reveal(),)
+        with self.explained():
+            self._engine = _engine(place, busy_seconds, only_read=only_read)
+
+    def __str__(self) -> str:
+        return self._name
+
+    @property
+    def engine(self) -> Engine:
+        """Transactions with limits, in our schema."""
+        return self._engine
+
+    def explained(self) -> AbstractContextManager[None]:
+        """See `explained`."""
+        return explained(self._name, self._secrets)
+
+    def now(self, connection: Connection, clock: Callable[[], datetime]) -> datetime:
+        """Ask the server: hosts may disagree about the time, a lease may not."""
+        del clock
+        now: datetime = connection.execute(select(func.clock_timestamp())).scalar_one()
+        return now
+
+    def free(self) -> None:
+        """Return None: the server does not tell."""
+        return
+
+    def describe(self) -> str:
+        """Name the server's version."""
+        with self.explained(), self._engine.begin() as connection:
+            version = connection.exec_driver_sql("SHOW server_version").scalar_one()
+        return f"PostgreSQL {version}, schema {SCHEMA}; several hosts may share it"
+
+    def compact(self) -> None:
+        """Do nothing: the server cleans up by itself."""
+
+    def open_or_create(self, pin: Path | None) -> None:
+        """Recognise the ledger; make it when it never existed.
+
+        Raises:
+            LedgerError: see `open_ledger`.
+        """
+        with self.explained(), self._engine.begin() as connection:
+            known = self._known(connection)
+            check_pin(self._name, pin, known)
+            if known is None:
+                if not _schema_exists(connection):
+                    connection.exec_driver_sql(f"CREATE SCHEMA {SCHEMA}")
+                create(connection)
+                known = self._known(connection)
+        if known is not None:
+            write_pin(pin, known.instance)
+
+    def recognise(self) -> Known | None:
+        """Return what the ledger says of itself, None when there is none.
+
+        Raises:
+            LedgerError: see `read_ledger`.
+        """
+        with self.explained(), self._engine.begin() as connection:
+            return self._known(connection)
+
+    def refuse_without_rights(self) -> None:
+        """Raise LedgerError when the first send could not make a ledger here."""
+        with self.explained(), self._engine.begin() as connection:
+
+            def told(question: str) -> Any:  # noqa: ANN401 - a value of the database
+                return connection.exec_driver_sql(f"SELECT {question}").scalar_one()
+
+            if told("pg_is_in_recovery()"):
+                raise LedgerError(
+                    f"{self} is a replica, which can only be read",
+                    remedy="name the primary server",
+                )
+            allowed = (
+                f"has_schema_privilege('{SCHEMA}', 'CREATE') AND has_schema_privilege('{SCHEMA}', 'USAGE')"
+                if _schema_exists(connection)
+                else "has_database_privilege(current_database(), 'CREATE')"
+            )
+            if not told(allowed):
+                raise LedgerError(
+                    f"{self} does not let the role {told('current_user')} make tables",
+                    remedy=f"let an administrator run: CREATE SCHEMA {SCHEMA} AUTHORIZATION that role",
+                )
+
+    def _known(self, connection: Connection) -> Known | None:
+        tables = "SELECT count(*) FROM pg_class WHERE relnamespace = to_regnamespace(%s)"
+        if not connection.exec_driver_sql(tables, (SCHEMA,)).scalar_one():
+            return None
+        facts = {}
+        columns = (
+            "SELECT count(*) FROM pg_attribute WHERE attrelid = to_regclass(%s) "
+            "AND attname IN ('key', 'value')"
+        )
+        if connection.exec_driver_sql(columns, (f"{SCHEMA}.meta",)).scalar_one() == len(meta.c):
+            rows = connection.execute(select(meta.c.key, meta.c.value))
+            facts = {str(key): str(value) for key, value in rows}
+        own = f"its schema {SCHEMA} is taken; name a database of its own"
+        return identify(self._name, facts, own=own)
+
+
+def _schema_exists(connection: Connection) -> bool:
+    found = connection.exec_driver_sql("SELECT to_regnamespace(%s)", (SCHEMA,)).scalar_one()
+    return found is not None
+
+
+def _engine(place: Postgres, busy_seconds: float, *, only_read: bool) -> Engine:
+    url = _url(place)
+    limits = {key: value for key, value in _LIMITS.items() if key not in url.query}
+    try:
+        engine = create_engine(
+            url,
+            # A prepared statement would be lost behind a pooler that changes the connection.
+            connect_args={**limits, "prepare_threshold": None},
+            poolclass=NullPool,  # one connection per transaction, so a fork shares none
+        )
+    except ModuleNotFoundError as error:
+        raise LedgerError(
+            f"ledger {place}: the package {error.name} is not installed",
+            remedy='install it with pip install "sla-digest[postgres]"',
+        ) from error
+    # LOCAL: the settings hold behind a pooler too, which gives each transaction another session.
+    begin = [
+        f"SET LOCAL search_path TO {SCHEMA}",
+        f"SET LOCAL lock_timeout TO '{int(busy_seconds * 1000)}ms'",
+        f"SET LOCAL statement_timeout TO '{_STATEMENT_SECONDS}s'",
+        f"SET LOCAL idle_in_transaction_session_timeout TO '{_IDLE_SECONDS}s'",
+    ]
+    if only_read:
+        begin.append("SET TRANSACTION READ ONLY")
+    else:
+        # Off, a crash of the server could forget that a message was about to be handed over.
+        begin += ["SET LOCAL synchronous_commit TO on", f"SELECT pg_advisory_xact_lock({_LOCK})"]
+
+    @event.listens_for(engine, "begin")
+    def prepare(connection: Connection) -> None:
+        connection.exec_driver_sql("; ".join(begin))
+
+    return engine
+
+
+def _url(place: Postgres) -> URL:
+    url = make_url("postgresql+psycopg://" + place.url.partition("://")[2])
+    return url if place.password is None else url.set(password=place.password.reveal())
+
+
+@contextmanager
+def explained(ledger: str, secrets: tuple[str, ...] = ()) -> Iterator[None]:
+    """Turn the server's errors that a person can act on into LedgerError; others are bugs."""
+    try:
+        yield
+    except ArgumentError as error:
+        raise LedgerError(f"{ledger} cannot be reached ({error})", remedy=_URL) from error
+    except DBAPIError as error:
+        text = next(iter(str(error.orig).splitlines()), "")
+        for secret in secrets:
+            text = text.replace(secret, "***")
+        state = getattr(error.orig, "sqlstate", None) or ""
+        found = (
+            next((one for sign, one in _STATES if state.startswith(sign)), None)
+            if state
+            else next((one for sign, one in _WORDS if sign in text), _UNREACHABLE)
+        )
+        if found is None:
+            raise
+        what, remedy, passing = found
+        raise LedgerError(f"{ledger} {what} ({text})", remedy=remedy, passing=passing) from error
+
+
+_NETWORK = "check host, port, network and TLS, then run again"
+_ROLE = "check the role, its password and pg_hba.conf"
+_RIGHTS = f"the role needs USAGE and CREATE on the schema {SCHEMA}, or to own it"
+_AGAIN = "try again in a minute"
+_URL = "correct its URL"
+_Failure = tuple[str, str, bool]
+_UNREACHABLE: _Failure = ("cannot be reached", _NETWORK, True)
+# SQLSTATE and its classes; of two that fit, the first.
+_STATES: tuple[tuple[str, _Failure], ...] = (
+    ("08", _UNREACHABLE),
+    ("57P", ("is being shut down or started", _AGAIN, True)),
+    ("53100", ("has no room on its disk", "free some space, then run again", True)),
+    ("53", ("has no resources left", _AGAIN, True)),
+    ("55P03", ("is in use by another process", _AGAIN, True)),
+    ("57014", ("did not answer in time", _AGAIN, True)),
+    ("25P", ("closed a transaction that took too long", _AGAIN, True)),
+    ("40", ("could not finish because of another process", _AGAIN, True)),
+    ("25006", ("cannot be written", "name the primary server, not a replica", False)),
+    ("42501", ("does not let the role in", _RIGHTS, False)),
+    ("XX00", ("is damaged", RESTORE, False)),
+    ("28", ("did not let us in", _ROLE, False)),
+)
+# While connecting the driver gives no state; then the server's words tell what waiting will not mend.
+_WORDS: tuple[tuple[str, _Failure], ...] = (
+    ("password authentication failed", ("did not let us in", _ROLE, False)),
+    ("no password supplied", ("did not let us in", "set its password in the settings", False)),
+    ("pg_hba", ("did not let us in", _ROLE, False)),
+    ('role "', ("did not let us in", _ROLE, False)),
+    ('database "', ("is missing", "create the database, or correct its name", False)),
+    (
+        "certificate",
+        ("did not prove who it is", "check sslmode and sslrootcert of its URL", False),
+    ),
+    ("invalid ", ("cannot be reached", _URL, False)),
+)
