@@ -147,7 +147,7 @@ class Scene:
     @property
     def next_edition(self) -> str:
         """What covers a day without an edition."""
-        return "The next edition covers these days as well; nothing is sent late by itself."
+        return "The next edition covers this day as well; nothing is sent late by itself."
 
 
 def day_in_words(day: date) -> str:
@@ -163,7 +163,7 @@ def held(scene: Scene, cause: Cause, error: str, *, source: str) -> Alert:
     what = _HELD[cause].format(source=_SOURCES.get(source, source))
     command = f"digest check {scene.config}"
     if cause is Cause.DROP:
-        command = f"digest send {scene.config} --accept-drop   (only if the fall is real)"
+        command = f"digest send {scene.config} --accept-drop   # only if the fall is real"
     until = f"{scene.until:%H:%M}"
     return scene.alert(
         cause,
@@ -211,7 +211,7 @@ def expired(scene: Scene, day: date, *, missed: Sequence[str], why: str) -> Aler
         who = f"Nobody has the edition of {day_in_words(day)}."
         head = "not sent in time to anybody"
     kept = f" What kept it back: {why}" if why else ""
-    again = f"digest send {scene.config} --date {day}   (if it should still go out)"
+    again = f"digest send {scene.config} --date {day}   # if it should still go out"
     alert = scene.alert(
         Cause.EXPIRED,
         head=f"{head} - {why}" if why else head,
@@ -269,10 +269,11 @@ def blocked(scene: Scene, channel: str, note: str, waiting: Sequence[str]) -> Al
     return scene.alert(
         Cause.CHANNEL,
         channel,
-        head=f"held since {scene.clock(scene.since)} - {channel} takes nothing",
+        head=f"held since {scene.clock(scene.since)} - the channel {channel} takes nothing",
         happened=f"{note}. It is tried once in each call and no more, so that no account is locked.",
         missed=f"Waiting for it: {', '.join(waiting)}." if waiting else scene.nobody,
-        follows=f"Each further call tries once until {scene.until:%H:%M}. {scene.next_edition}",
+        follows=f"Each further call tries once until {scene.until:%H:%M}; then it is given up. "
+        f"{scene.next_edition}",
         command=f"digest check {scene.config}",
     )
 
@@ -288,7 +289,7 @@ def unknown(scene: Scene, key: str, recipient: str, note: str) -> Alert:
         follows="It is never sent again by itself, because that could be the second copy. You are "
         "reminded each day until you have settled it. `digest history` names its Message-ID: look for "
         "that in the relay's log, or ask the reader.",
-        command=f"digest resolve {key} --config {scene.config} --sent   (or --resend, or --cancel)",
+        command=f"digest resolve {key} --config {scene.config} --sent   # or --resend, or --cancel",
     )
 
 
@@ -340,7 +341,8 @@ def letter(alerts: Sequence[Alert], *, title: str, host: str, now: datetime, zon
     first = ordered[0]
     rest = len(alerts) - 1
     subject = f"[digest] {first.digest}: {first.head}" + (f" (and {rest} more)" if rest else "")
-    parts = [f"{title} ({first.digest})", *("\n".join(_paragraph(group)) for group in groups)]
+    several = len(groups) > 1
+    parts = [f"{title} ({first.digest})", *(_section(group, several=several) for group in groups)]
     local = now.astimezone(ZoneInfo(zone))
     parts.append(
         f"Told by digest on {host}, {local:%Y-%m-%d %H:%M} ({local:%Z}), once for each cause and day."
@@ -348,20 +350,32 @@ def letter(alerts: Sequence[Alert], *, title: str, host: str, now: datetime, zon
     return Letter(subject, "\n\n".join(parts) + "\n")
 
 
-def _paragraph(group: Sequence[Alert]) -> Iterable[str]:
-    yield from _titled("What happened", (one.happened for one in group))
-    yield from _titled("Who did not get what", (one.missed for one in group))
-    yield from _titled("What happens next by itself", (one.follows for one in group))
-    yield from _titled("What to run", (one.command for one in group))
+def _section(group: Sequence[Alert], *, several: bool) -> str:
+    """Write what one cause has to say; its head above it where there is more than one."""
+    more = f" (and {len(group) - 1} more)" if len(group) > 1 else ""
+    head = [f"== {group[0].head}{more} =="] if several else []
+    return "\n\n".join(
+        [
+            *head,
+            *_titled("What happened", (one.happened for one in group)),
+            *_titled("Who did not get what", (one.missed for one in group)),
+            *_titled("What happens next by itself", (one.follows for one in group)),
+            *_titled("What to run", (one.command for one in group)),
+        ]
+    )
 
 
 def _titled(title: str, sentences: Iterable[str]) -> Iterable[str]:
-    different = [" ".join(one.split()) for one in dict.fromkeys(sentences) if one]
+    different = [one for one in dict.fromkeys(sentences) if one]
     if different:
-        yield f"{title}:"
-    for one in different:
-        # A command has to stay on one line to be copied.
-        yield f"  {one}" if one.startswith("digest ") else fill(one, 76, **_INDENTED)
+        yield "\n".join((f"{title}:", *map(_wrapped, different)))
+
+
+def _wrapped(sentence: str) -> str:
+    # A command has to stay on one line to be copied.
+    if sentence.startswith("digest "):
+        return f"  {sentence}"
+    return fill(" ".join(sentence.split()), 76, **_INDENTED)
 
 
 _INDENTED: Mapping[str, Any] = {

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
@@ -70,6 +71,8 @@ class Stage:
     lines: list[str] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
     printed: list[str] = field(default_factory=list)
+    chains: list[str] = field(default_factory=list)
+    redact: Callable[[str], str] | None = None
 
     def call(self, when: datetime | None = None, **changes: Any) -> int:  # noqa: ANN401 - any argument
         """Run the digest once and return the exit code."""
@@ -78,8 +81,8 @@ class Stage:
         def sleep(seconds: float) -> None:
             self.now += timedelta(seconds=seconds)
 
-        redact = Redactor()
-        redact.learn(secrets_in(self.settings))
+        net = Redactor()
+        net.learn(secrets_in(self.settings))
         journal = Journal(
             write=self.lines.append,
             clock=lambda: self.now,
@@ -87,13 +90,14 @@ class Stage:
             pid=1,
             steps=True,
             as_json=True,
-            redact=redact,
+            redact=self.redact or net,
         )
         now = Now(clock=lambda: self.now, sleep=sleep, tell=self.said.append)
         try:
             report = operate(self.settings, now, journal, **changes)
         except DigestError as error:
             self.printed.append(str(error))
+            self.chains.append("".join(traceback.format_exception(error)))
             return error.exit_code
         self.printed += report.lines
         return report.exit_code

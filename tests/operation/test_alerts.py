@@ -223,7 +223,9 @@ def test_a_refused_login_is_told_by_another_relay(tmp_path: Path) -> None:
         assert stage.call(at(7, 31)) == 4
         assert stage.call(at(7, 46)) == 4
 
-        assert stage.subjects == ["[digest] leads: held since 07:31 - smtp takes nothing"]
+        assert stage.subjects == [
+            "[digest] leads: held since 07:31 - the channel smtp takes nothing"
+        ]
         assert "535" in stage.text()
         assert ", ".join(TEAM) in stage.text().replace("\n  ", " ")
 
