@@ -505,14 +505,14 @@ def history(world: World, config: Path, day: date | None, last: int, form: str) 
     from digest.ledger import read_ledger
 
     settings = settings_of(world, config)
-    reader = read_ledger(settings.ledger)
-    if reader is None:
-        click.echo(f"nothing sent yet: there is no ledger {settings.ledger}")
-        return
     if form == "prometheus":
         from digest.operation import metrics_of
 
         click.echo(metrics_of(settings, world.clock()), nl=False)
+        return
+    reader = read_ledger(settings.ledger)
+    if reader is None:
+        click.echo(f"nothing sent yet: there is no ledger {settings.ledger}")
         return
     found = facts(reader, settings, day=day, last=last)
     click.echo(as_json(found) if form == "json" else printable(table(found)))
