@@ -4,12 +4,14 @@ VENV   ?= .venv
 BIN     = $(VENV)/bin
 PIP     = $(BIN)/python -m pip --disable-pip-version-check --quiet
 TESTS  ?=
+# Counting the branches takes half as long again; .ci/run does it, and so does `make test COVERED=--cov`.
+COVERED ?= $(if $(filter 1,$(DIGEST_TEST_ALL)),--cov --cov-report=)
 
 # npm writes this file last, so it stands for the whole folder.
 NODE_TOOLS = .ci/node/node_modules/.package-lock.json
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test node check format lint types layers locks lock long bench docs catalogues golden wheel clean
+.PHONY: help demo test node check format lint types layers locks lock kills long fuzz bench docs catalogues golden wheel clean
 
 help: ## what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -18,8 +20,8 @@ demo: $(VENV)/.run ## sample CRM, worksheet and config; sends today's digest to 
 	@$(BIN)/digest demo $(ARGS)
 
 test: $(VENV)/.dev node ## run every test
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not long" --cov --cov-report= $(TESTS)
-	@$(BIN)/python -m coverage report | grep -E "^(Name|TOTAL)"
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not long and not kills" $(COVERED) $(TESTS)
+	@if [ -n "$(COVERED)" ]; then $(BIN)/python -m coverage report | grep -E "^(Name|TOTAL)"; fi
 
 node: # the validators of the mail
 	@if .ci/node/ready; then $(MAKE) -s $(NODE_TOOLS); else false; fi \
@@ -46,8 +48,14 @@ lock: ## write the lock files anew (needs the network)
 	@test -x .tools/bin/uv || { $(PYTHON) -m venv .tools && .tools/bin/python -m pip install --quiet uv; }
 	$(PYTHON) .ci/locks.py --write
 
-long: $(VENV)/.dev ## the long suites: kills, fuzzing, 10,000 months
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m long
+kills: $(VENV)/.dev ## 2,000 processes killed at every step and at random, four workers in 400 rounds
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m kills tests/delivery
+
+long: $(VENV)/.dev ## the long suites: fuzzing, 10,000 months
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m long
+
+fuzz: $(VENV)/.dev ## 50,000 mutated settings and worksheets: no traceback, no hang
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m fuzz
 
 bench: $(VENV)/.dev ## measure, each figure beside its alternative
 	@for script in benchmarks/[a-z]*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done

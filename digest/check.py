@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import date, datetime, timedelta
 from functools import partial
-from itertools import groupby
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 from digest.channels import Channel
+from digest.coming import coming, line, short, span
 from digest.compose import (
     compose,
     due_on,
@@ -21,21 +20,22 @@ from digest.compose import (
     measured_window,
     month_before,
     nothing_there,
-    reason_in_words,
 )
 from digest.connectors import Checks, Connector, Costs
-from digest.editions import CountingPlan, Month, Upcoming, counting_plan, upcoming
+from digest.dispatch import today_of
+from digest.editions import CountingPlan, Month, Months, counting_plan
 from digest.errors import ConfigError, ConnectorError, DigestError, nearest
 from digest.ledger import Place, new_ledger, read_ledger
-from digest.model import Finding, Kind, LeadCounts, Note, NoteCode, Period, Workday, local_instant
+from digest.model import Finding, LeadCounts, Note, NoteCode, Period
 from digest.render import render
 from digest.render.locales import locale_for
 from digest.resources import templates_folder
 from digest.settings import Settings
 from digest.sla import Goal, goals
-from digest.workdays import weight_of
+from digest.workdays import Calendar, weight_of
 
 NEXT_EDITIONS = 5
+NOTICE_DAYS = 30
 _SHOWN_VALUES = 10
 
 _WHY = {
@@ -62,7 +62,7 @@ def run(settings: Settings, *, now: datetime, business_date: date) -> tuple[Find
         ("config", lambda: _config(settings)),
         ("SLA", lambda: _plan(settings, business_date)),
         ("calendar", lambda: _calendar(settings, business_date)),
-        ("next editions", lambda: _editions(settings, business_date)),
+        ("next editions", lambda: _editions(settings, business_date, now)),
         ("source", lambda: _source(settings, business_date, now)),
         ("deals", lambda: _deals(settings, business_date, now)),
         ("follow-up", lambda: _follow_up(settings, business_date, now)),
@@ -149,50 +149,36 @@ def _calendar(settings: Settings, business_date: date) -> Iterator[Finding]:
         yield Finding(
             "ok",
             subject,
-            f"{calendar.label}: {count:g} workdays from {_day(month.start)} {month.start:%Y}",
+            f"{calendar.label}: {count:g} workdays from {short(month.start)} {month.start:%Y}",
         )
+        yield from _ending(subject, calendar, business_date)
+    yield from _ending("fiscal periods", facts_of(settings).months, business_date)
 
 
-def _editions(settings: Settings, business_date: date) -> Iterator[Finding]:
+def _ending(subject: str, known: Calendar | Months, business_date: date) -> Iterator[Finding]:
+    """Warn while there is time: without holidays or fiscal periods no edition can be made."""
+    ask = known.day if isinstance(known, Calendar) else known.of
+    for days in range(1, NOTICE_DAYS + 1):
+        day = business_date + timedelta(days=days)
+        try:
+            ask(day)
+        except ValueError as error:
+            yield Finding("warning", subject, f"no edition from {short(day)} {day:%Y} on: {error}")
+            return
+
+
+def _editions(settings: Settings, business_date: date, now: datetime) -> Iterator[Finding]:
+    """Show the next editions, from the date that was asked for, or after today's if that is over."""
+    start = None if business_date == today_of(settings, now) else business_date
+    shown = 0
     try:
-        coming = upcoming(
-            settings.calendar, business_date, NEXT_EDITIONS, months=facts_of(settings).months
-        )
-    except ValueError as error:
-        raise ConfigError(str(error)) from error
-    for edition in coming:
-        yield Finding("ok", "next edition", _edition(settings, edition))
-
-
-def _edition(settings: Settings, edition: Upcoming) -> str:
-    due = edition.due
-    at = local_instant(due.business_date, settings.send_at, settings.timezone)
-    local = at.astimezone(ZoneInfo(settings.timezone))
-    kind = (
-        f"closes {due.closes.period.start:%B}"
-        if due.kind is Kind.MONTH_CLOSE and due.closes
-        else "month to date"
-    )
-    text = (
-        f"{local:%a} {_day(local)} {local:%Y %H:%M} ({at.astimezone(UTC):%H:%M} UTC), {kind}, "
-        f"covers {_span(due.covers[0], due.covers[-1])}"
-    )
-    skipped = "; ".join(_skipped(edition.skipped))
-    return f"{text}; none on {skipped}" if skipped else text
-
-
-def _skipped(days: Sequence[Workday]) -> Iterator[str]:
-    for reason, group in groupby(days, key=lambda day: day.reason or "no workday"):
-        same = [day.day for day in group]
-        yield f"{_span(same[0], same[-1])} ({reason_in_words(reason)})"
-
-
-def _span(first: date, last: date) -> str:
-    return _day(first) if first == last else f"{_day(first)} to {_day(last)}"
-
-
-def _day(day: date) -> str:
-    return f"{day.day} {day:%b}"  # %-d is unknown to Windows
+        for edition in coming(settings, now, NEXT_EDITIONS, start=start):
+            yield Finding("ok", "next edition", line(settings, edition))
+            shown += 1
+    except ConfigError as error:
+        if not shown:
+            raise
+        yield Finding("warning", "next edition", f"none is known after these: {error}")
 
 
 def _ledger(place: Place) -> Iterator[Finding]:
@@ -259,8 +245,8 @@ def _cost(
 
 
 def _counted(settings: Settings, counts: LeadCounts) -> Iterator[Finding]:
-    span = _span(counts.period.start, counts.period.days()[-1])
-    text = f"{counts.total} leads on {span}, read from {counts.origin.source}"
+    days = span(counts.period.start, counts.period.days()[-1])
+    text = f"{counts.total} leads on {days}, read from {counts.origin.source}"
     if counts.reconciled:
         yield Finding("ok", "source", text)
     else:

@@ -20,14 +20,20 @@ from digest.errors import ConfigError, DeliveryError, DigestError
 from digest.journal import KNOWN, Journal
 
 if TYPE_CHECKING:
-    from digest.dispatch import Now
+    import subprocess
+
+    from digest.coming import Coming
+    from digest.dispatch import Now, Report
     from digest.model import Edition, Finding
     from digest.settings import Settings
 
 LANGUAGES = ("en", "de", "de-CH", "fr", "it")
 _AGAIN_SECONDS = 5.0
 EVERYWHERE = ("--quiet", "-q", "--verbose", "-v", "--json-logs")
-ORDER = ("demo", "init", "check", "show", "render", "send", "history", "resolve", "worksheet")
+ORDER = (
+    *("demo", "init", "check", "show", "render", "send", "schedule", "history", "resolve"),
+    "worksheet",
+)
 
 
 @dataclass(frozen=True)
@@ -352,13 +358,18 @@ def render(world: World, config: Path, out: Path, day: date | None, language: st
         "digest send digest.toml                     what cron calls, as often as it likes\n"
         "digest send /etc/digest/                    every digest of a folder\n"
         "digest send digest.toml --to me@firm.example   a test, marked [TEST]\n"
-        "digest send digest.toml --date 2026-06-15   this edition, whatever the time"
+        "digest send digest.toml --date 2026-06-15   this edition, whatever the time\n"
+        "digest send digest.toml --correct --reason 'Two forms were not counted.'"
     )
 )
 @CONFIGS
 @DATE
 @click.option("--to", "test_to", multiple=True, metavar="ADDRESS", help="Send a test here only.")
 @click.option("--accept-drop", is_flag=True, help="Send although the month's leads fell.")
+@click.option(
+    "--correct", is_flag=True, help="Tell the readers of a sent edition what has changed."
+)
+@click.option("--reason", metavar="TEXT", help="With --correct: why, in words for the readers.")
 @click.pass_obj
 def send(
     world: World,
@@ -367,19 +378,20 @@ def send(
     test_to: Sequence[str],
     *,
     accept_drop: bool,
+    correct: bool,
+    reason: str | None,
 ) -> None:
     """Send what is due and not yet sent. Calling it twice, or twice at once, sends once.
 
     Without --date it sends today's edition between send_at and send_until of the settings, and exits 0
     with a reason at other times. With several digests the exit code is the highest of theirs.
-    """
-    from digest.dispatch import send_test
-    from digest.model import Recipient
-    from digest.operation import operate
-    from digest.settings.recipients import address_problem
 
-    if problems := [problem for address in test_to if (problem := address_problem(address))]:
-        raise ConfigError(*(f"--to: {problem}" for problem in problems))
+    --correct counts a sent edition's date again (the last one's, or --date) and tells those who got it what
+    has changed; when nothing has, it sends nothing.
+    """
+    from digest.dispatch import refuse_passing_disk
+
+    act = _asked(world, day, test_to, accept_drop=accept_drop, correct=correct, reason=reason)
     loaded, errors = _load_all(world, config)
     now = waiting(world)
     codes = [error.exit_code for error in errors]
@@ -395,11 +407,9 @@ def send(
         try:
             sending = working(f"{about}composing and sending")
             with telling_of_the_end(settings), naming_the_line(settings), sending:
-                reports = [send_test(settings, now, Recipient(address), day) for address in test_to]
                 if not test_to:
-                    reports = [
-                        operate(settings, now, world.journal, day=day, accept_drop=accept_drop)
-                    ]
+                    refuse_passing_disk(settings, world.environment)
+                reports = act(settings, now)
         except DigestError as error:
             complain(world, error, about=about)
             codes.append(error.exit_code)
@@ -413,6 +423,40 @@ def send(
                     click.echo(printable(KNOWN(text)))
     if any(codes):
         raise click.exceptions.Exit(max(codes))
+
+
+def _asked(
+    world: World,
+    day: date | None,
+    test_to: Sequence[str],
+    *,
+    accept_drop: bool,
+    correct: bool,
+    reason: str | None,
+) -> Callable[[Settings, Now], list[Report]]:
+    """Return what `send` does for each digest, after a look at what goes together."""
+    from digest import corrections
+    from digest.dispatch import send_test
+    from digest.model import Recipient
+    from digest.operation import operate
+    from digest.settings.recipients import address_problem
+
+    if problems := [problem for address in test_to if (problem := address_problem(address))]:
+        raise ConfigError(*(f"--to: {problem}" for problem in problems))
+    if correct and (test_to or accept_drop):
+        raise click.UsageError("--correct goes with --date and --reason only")
+    if reason is not None and not correct:
+        raise click.UsageError("--reason says why a sent edition is corrected; it needs --correct")
+    if correct:
+        said = " ".join(printable(reason or "").split()) or None
+        return lambda settings, now: [corrections.correct(settings, now, day=day, reason=said)]
+    if test_to:
+        return lambda settings, now: [
+            send_test(settings, now, Recipient(address), day) for address in test_to
+        ]
+    return lambda settings, now: [
+        operate(settings, now, world.journal, day=day, accept_drop=accept_drop)
+    ]
 
 
 class TimeIsUpError(BaseException):
@@ -484,12 +528,118 @@ def _sleep(seconds: float, sleep: Callable[[float], None], stopped: Callable[[],
 
 
 @cli.command(
+    short_help="Keep running and send what is due.",
+    epilog=examples(
+        "digest schedule /etc/digest/                for hosts without cron; SIGTERM or Ctrl-C ends it\n"
+        "digest schedule /etc/digest/ --next 10      when editions leave, and why days are skipped\n"
+        "digest schedule digest.toml --next 60 --format json"
+    ),
+)
+@CONFIGS
+@click.option("--jobs", type=click.IntRange(1), help="Sending processes at once; default: cores.")
+@click.option(
+    "--next",
+    "count",
+    type=click.IntRange(1, 1000),
+    metavar="N",
+    help="Only show the next N editions.",
+)
+@click.option("--format", "form", type=click.Choice(["text", "json"]), help="Of --next.")
+@click.pass_obj
+def schedule(
+    world: World, config: Sequence[Path], jobs: int | None, count: int | None, form: str | None
+) -> None:
+    """Keep running and send each digest of the files or folders CONFIG when it is due.
+
+    Starts `digest send` in processes of its own and reads settings again when a file changes. With --next
+    it only shows when the next editions leave: no network, nothing is sent or written.
+    """
+    if count is not None:
+        show_next(world, config, count, form or "text")
+        return
+    if form is not None:
+        raise click.UsageError("--format goes with --next")
+    import time
+
+    from digest.schedule import Host, run
+    from digest.settings.watch import Watch
+
+    if missing := [str(path) for path in config if not path.exists()]:
+        raise ConfigError(*(f"{path}: there is no such file or folder" for path in missing))
+    now = waiting(world)
+    say(world, f"looking after {', '.join(map(str, config))}; Ctrl-C or SIGTERM ends it")
+    host = Host(
+        clock=world.clock,
+        monotonic=time.monotonic,
+        sleep=time.sleep,
+        stop=now.stop,
+        spawn=lambda paths: start_sending(world, paths),
+        tell=lambda text: _told_by_the_schedule(world, text),
+    )
+    run(Watch(config, world.environment), host, jobs=jobs or os.cpu_count() or 1)
+
+
+def _told_by_the_schedule(world: World, text: str) -> None:
+    if world.json_logs:
+        world.journal.message("info", f"schedule: {text}")
+    else:
+        click.echo(printable(f"schedule: {text}"), err=True)
+
+
+def start_sending(world: World, paths: Sequence[Path]) -> subprocess.Popen[bytes]:
+    """Start `digest send` for some files in a process of its own."""
+    import subprocess
+
+    flags = ["--quiet"] * world.quiet + ["--verbose"] * world.verbose
+    flags += ["--json-logs"] * world.json_logs
+    return subprocess.Popen(  # noqa: S603 - this program itself
+        # -P: a folder here that is called digest is the customer's, not the program.
+        [sys.executable, "-P", "-m", "digest", *flags, "send", *map(str, paths)],
+        env=dict(world.environment),
+        stdin=subprocess.DEVNULL,
+        start_new_session=True,  # Ctrl-C is for us; we pass it on once
+    )
+
+
+def show_next(world: World, config: Sequence[Path], count: int, form: str) -> None:
+    """Print the next editions of some digests."""
+    from digest.coming import coming, facts, table
+    from digest.settings import load_many
+
+    loaded, errors = load_many(config, environment=world.environment)
+    failed: list[DigestError] = list(errors)
+    found = []
+    for settings in loaded:
+        editions: list[Coming] = []
+        try:
+            for edition in coming(settings, world.clock(), count):
+                editions.append(edition)  # noqa: PERF402 - what is known before the calendar ends
+        except DigestError as error:
+            failed.append(error)
+        found.append((settings, editions))
+    if form == "json":
+        click.echo(as_json([facts(settings, editions) for settings, editions in found]))
+    else:
+        for number, (settings, editions) in enumerate(found):
+            click.secho(f"\n{settings.id}" if number else settings.id, bold=True, nl=False)
+            click.echo(f"  {settings.timezone}, {settings.calendar.label}")
+            for text, aside in table(settings, editions):
+                click.secho(printable(text), dim=aside)
+    for failure in failed:
+        complain(world, failure)
+    if failed:
+        raise click.exceptions.Exit(max(failure.exit_code for failure in failed))
+
+
+@cli.command(
     short_help="Show what was sent, to whom and when.",
     epilog=examples(
         "digest history digest.toml\n"
-        "digest history digest.toml --date 2026-06-15      every recipient of one edition\n"
+        "digest history digest.toml --date 2026-06-15      every recipient and attempt\n"
+        "digest history digest.toml --date 2026-06-15 --export sent/   the very bytes\n"
         "digest history digest.toml --format json\n"
-        "digest history digest.toml --format prometheus    figures of the whole ledger"
+        "digest history digest.toml --format prometheus    figures of the whole ledger\n"
+        "digest history digest.toml --purge                remove what [retention] lets go"
     ),
 )
 @CONFIG
@@ -498,12 +648,30 @@ def _sleep(seconds: float, sleep: Callable[[float], None], stopped: Callable[[],
     "--last", type=click.IntRange(1), default=30, show_default=True, help="How many editions."
 )
 @click.option("--format", "form", type=click.Choice(["text", "json", "prometheus"]), default="text")
+@click.option(
+    "--export",
+    "folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Write the edition of --date and each message as they were stored.",
+)
+@click.option("--purge", is_flag=True, help="Remove what is settled and older than [retention].")
 @click.pass_obj
-def history(world: World, config: Path, day: date | None, last: int, form: str) -> None:
+def history(
+    world: World,
+    config: Path,
+    *,
+    day: date | None,
+    last: int,
+    form: str,
+    folder: Path | None,
+    purge: bool,
+) -> None:
     """Show what was sent, to whom and when; addresses are masked in the table. Open outcomes first."""
-    from digest.history import facts, table
+    from digest.history import export, facts, removed, table
     from digest.ledger import read_ledger
 
+    if folder is not None and day is None:
+        raise click.UsageError("--export needs the --date whose content to write")
     settings = settings_of(world, config)
     if form == "prometheus":
         from digest.operation import metrics_of
@@ -514,18 +682,31 @@ def history(world: World, config: Path, day: date | None, last: int, form: str) 
     if reader is None:
         click.echo(f"nothing sent yet: there is no ledger {settings.ledger}")
         return
+    if purge:
+        click.echo(removed(settings, clock=world.clock))
+        return
+    if folder is not None and day is not None:
+        for line in export(reader, settings, day, folder):
+            click.echo(printable(line))
+        return
     found = facts(reader, settings, day=day, last=last)
     click.echo(as_json(found) if form == "json" else printable(table(found)))
 
 
 @cli.command(
     short_help="Settle a delivery whose outcome is unknown.",
-    epilog=examples("digest resolve demo/2026-06-15/smtp/ana@firm.example --sent"),
+    epilog=examples(
+        "digest resolve demo/2026-06-15/smtp/ana@firm.example --sent\n"
+        "digest resolve --after-restore         what would be done with a restored ledger\n"
+        "digest resolve --after-restore --yes   do it"
+    ),
 )
-@click.argument("key")
+@click.argument("key", required=False)
 @click.option("--sent", "decision", flag_value="sent", help="It arrived: never send it again.")
 @click.option("--resend", "decision", flag_value="resend", help="It did not: send the same bytes.")
 @click.option("--cancel", "decision", flag_value="cancel", help="Give it up.")
+@click.option("--after-restore", is_flag=True, help="Go on with a ledger restored from a backup.")
+@click.option("--yes", is_flag=True, help="With --after-restore: do it, do not only say it.")
 @click.option(
     "--config",
     default="digest.toml",
@@ -534,18 +715,37 @@ def history(world: World, config: Path, day: date | None, last: int, form: str) 
     help="The digest whose ledger holds it.",
 )
 @click.pass_obj
-def resolve(world: World, key: str, decision: str | None, config: Path) -> None:
+def resolve(
+    world: World,
+    key: str | None,
+    *,
+    decision: str | None,
+    config: Path,
+    after_restore: bool,
+    yes: bool,
+) -> None:
     """Settle a delivery whose outcome is unknown; `digest history` lists the keys."""
     from digest.dispatch import pin_of
     from digest.heartbeat import run_id
-    from digest.ledger import Decision, open_ledger, read_ledger
+    from digest.history import about_restored
+    from digest.ledger import Decision, accept_restored, open_ledger, read_ledger
 
-    if decision is None:
+    if after_restore:
+        if key is not None or decision is not None:
+            raise click.UsageError("--after-restore is about the whole ledger; leave out the rest")
+    elif key is None:
+        raise click.UsageError("name the delivery; `digest history` lists the keys")
+    elif decision is None:
         raise click.UsageError("say what became of it: --sent, --resend or --cancel")
     settings = settings_of(world, config)
     if read_ledger(settings.ledger) is None:
         raise ConfigError(f"{settings.ledger}: there is no ledger yet, so nothing to settle")
-    ledger = open_ledger(settings.ledger, clock=world.clock, pin=pin_of(settings))
+    pin = pin_of(settings)
+    if key is None or decision is None:
+        restored = accept_restored(settings.ledger, clock=world.clock, pin=pin, do=yes)
+        click.echo(printable(about_restored(restored, done=yes)))
+        return
+    ledger = open_ledger(settings.ledger, clock=world.clock, pin=pin)
     settled = ledger.resolve(key, Decision(decision))
     run = str(run_id(settled.digest, settled.business_date))
     world.journal.of(settled.digest, settled.business_date, run).step("resolved", settled)

@@ -16,7 +16,15 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from digest.addresses import ascii_address, masked
-from digest.channels import Channel, Completes, Reconciles, Repeatable, Session
+from digest.channels import (
+    Channel,
+    Completes,
+    CorrectsInPlace,
+    Reconciles,
+    Remembers,
+    Repeatable,
+    Session,
+)
 from digest.errors import (
     ConfigError,
     ConnectorError,
@@ -29,6 +37,7 @@ from digest.ledger import (
     AT_WORK,
     WAITING,
     Claim,
+    Decision,
     Delivery,
     Planned,
     RunState,
@@ -143,9 +152,10 @@ class _Doubt:
 class _Job:
     digest_id: str
     business_date: date
+    correction: int
     channels: Mapping[str, Channel]
     render: Callable[[Edition, Recipient], Message]
-    serves: Callable[[Recipient], bool]
+    serves: Callable[[str, Recipient], bool]
     packers: Mapping[str, Packer]
     ledger: Ledger
     clock: Callable[[], datetime]
@@ -164,6 +174,8 @@ class _Job:
     blocked: set[str] = field(default_factory=set)
     # Unknown outcomes that a channel can look up: since when, and the instants of the looks to come.
     doubts: dict[str, _Doubt] = field(default_factory=dict)
+    # Unknown outcomes that this call has tried once more.
+    repeated: set[str] = field(default_factory=set)
     # What a recipient's line says besides the outcome.
     remarks: dict[str, str] = field(default_factory=dict)
 
@@ -179,10 +191,14 @@ class _Job:
         return self.until is None or at < self.until
 
     def deliveries(self) -> tuple[Delivery, ...]:
-        return self.ledger.deliveries(self.digest_id, self.business_date)
+        return self.ledger.deliveries(
+            self.digest_id, self.business_date, correction=self.correction
+        )
 
     def mark(self, state: RunState, note: str | None = None) -> None:
-        self.ledger.mark_before_messages(self.digest_id, self.business_date, state, note)
+        self.ledger.mark_before_messages(
+            self.digest_id, self.business_date, state, note, correction=self.correction
+        )
 
 
 def send(
@@ -198,7 +214,8 @@ def send(
     sleep: Callable[[float], None],
     to_json: Callable[[Edition], str],
     from_json: Callable[[str], Edition],
-    serves: Callable[[Recipient], bool] = lambda _: True,
+    serves: Callable[[str, Recipient], bool] = lambda _channel, _recipient: True,
+    correction: int = 0,
     until: datetime | None = None,
     named: bool = False,
     patience: timedelta = PATIENCE,
@@ -222,7 +239,9 @@ def send(
         sleep: waits so many seconds before a retry.
         to_json: writes an edition for the ledger.
         from_json: reads it back.
-        serves: answers False for a recipient who gets no edition that day; nothing is planned then.
+        serves: answers False for a recipient of a channel who gets no edition that day; nothing is planned
+            then.
+        correction: 0 for the edition of the day, n for its nth correction, which an operator asks for.
         until: no message is started after this instant, and what waits then expires.
         named: a person named the date: it may lie before the last one sent, and what expired
             waits again.
@@ -242,6 +261,7 @@ def send(
     job = _Job(
         digest_id=digest_id,
         business_date=business_date,
+        correction=correction,
         channels=channels,
         render=render,
         serves=serves,
@@ -264,9 +284,9 @@ def send(
     if not named:
         _refuse_the_past(job)
         ledger.expire_before(digest_id, business_date)
-    ledger.open_run(digest_id, business_date)
+    ledger.open_run(digest_id, business_date, correction=correction)
     if named:
-        ledger.reopen(digest_id, business_date)
+        ledger.reopen(digest_id, business_date, correction=correction)
     hear("planned", None)
     hook("run opened")
     edition = _frozen_edition(job, compose, to_json, from_json)
@@ -362,7 +382,8 @@ def _frozen_edition(
     """Return the edition of the day: the stored one, or else a new one, stored before it is used."""
     attempts = 0
     # Looked up anew after each wait: another process may have had more luck meanwhile.
-    while (frozen := job.ledger.edition(job.digest_id, job.business_date)) is None:
+    number = {"correction": job.correction}
+    while (frozen := job.ledger.edition(job.digest_id, job.business_date, **number)) is None:
         previous = job.ledger.previous_edition(job.digest_id, job.business_date)
         job.mark(RunState.COLLECTING)
         attempts += 1
@@ -374,7 +395,9 @@ def _frozen_edition(
                 raise
             continue
         job.hook("composed")
-        frozen = job.ledger.freeze_edition(job.digest_id, job.business_date, to_json(edition))
+        frozen = job.ledger.freeze_edition(
+            job.digest_id, job.business_date, to_json(edition), **number
+        )
         job.hear("collected", None)
         job.hook("edition frozen")
         break
@@ -414,13 +437,12 @@ def hold_back_off(attempts: int) -> timedelta:
 def _freeze_messages(job: _Job, edition: Edition, known: Mapping[str, Delivery]) -> frozenset[str]:
     """Render and store the messages of new recipients, all before the first one is sent."""
     wanted = {
-        delivery_key(job.digest_id, job.business_date, name, _normalised(recipient)): (
-            name,
-            recipient,
-        )
+        delivery_key(
+            job.digest_id, job.business_date, name, normalised(recipient), job.correction
+        ): (name, recipient)
         for name, channel in job.channels.items()
         for recipient in channel.recipients
-        if job.serves(recipient)
+        if job.serves(name, recipient)
     }
     now, zone = job.clock(), edition.scorecard.period.timezone
     rendered: dict[tuple[str | None, tuple[str, ...]], Message] = {}
@@ -436,18 +458,19 @@ def _freeze_messages(job: _Job, edition: Edition, known: Mapping[str, Delivery])
         message = rendered[wishes]
         content = _packed(job.packers, channel, message, recipient, zone=zone, key=key, now=now)
         again = isinstance(channel, Repeatable) and channel.repeatable
-        planned.append(Planned(key, name, _normalised(recipient), content, again))
+        planned.append(Planned(key, name, normalised(recipient), content, again))
     if planned:
         job.mark(RunState.RENDERED)
     job.hook("rendered")
+    run = (job.digest_id, job.business_date)
     if planned:
-        job.ledger.plan(job.digest_id, job.business_date, planned)
+        job.ledger.plan(*run, planned, correction=job.correction)
         job.hear("rendered", None)
         job.hook("messages frozen")
     if known.keys() - wanted.keys():
-        job.ledger.cancel_except(job.digest_id, job.business_date, tuple(wanted))
+        job.ledger.cancel_except(*run, tuple(wanted), correction=job.correction)
     if any(known[key].state is State.CANCELLED for key in known.keys() & wanted.keys()):
-        job.ledger.restore(job.digest_id, job.business_date, tuple(wanted))
+        job.ledger.restore(*run, tuple(wanted), correction=job.correction)
     return frozenset(wanted)
 
 
@@ -467,7 +490,8 @@ def _packed(
     return pack(message, recipient=recipient, headers=headers, key=key, sent_at=now, test=test)
 
 
-def _normalised(recipient: Recipient) -> str:
+def normalised(recipient: Recipient) -> str:
+    """Return a recipient's address as it stands in keys and in the ledger."""
     return (
         ascii_address(recipient.address) if "@" in recipient.address else recipient.address.strip()
     )
@@ -480,6 +504,7 @@ def _serve(job: _Job) -> None:
     """Serve whoever waits and look for what is unknown; wait for what this call may still do."""
     _doubt_what_is_left(job)
     while not job.ends():
+        _repeat_what_is_remembered(job)
         waiting, doubtful = _waiting(job), _doubtful(job)
         if not waiting and not doubtful:
             return
@@ -521,6 +546,29 @@ def _pass(job: _Job, rows: Sequence[Delivery]) -> None:
 
 
 # ---------------------------------------------------------------------------------- unknown outcomes
+
+
+def _repeat_what_is_remembered(job: _Job) -> None:
+    """Let an unknown outcome be tried once more, in this call, where the other side knows it again.
+
+    Its memory is counted from the first attempt: the one that may have been taken.
+    """
+    for row in job.deliveries():
+        channel = job.channels.get(row.channel)
+        if row.state is not State.UNKNOWN or not isinstance(channel, Remembers):
+            continue
+        period = channel.remembers(Envelope(row.key, row.recipient, job.ledger.message(row)))
+        if row.key in job.repeated or period is None:
+            continue
+        run = (job.digest_id, job.business_date)
+        tries = job.ledger.attempts(*run, correction=job.correction)
+        first = min((one.began_at for one in tries if one.key == row.key), default=_attempted(row))
+        if job.clock() + timedelta(seconds=_HARD_LIMIT) <= first + period:
+            job.repeated.add(row.key)
+            with suppress(LedgerError):  # another process may still finish it
+                job.ledger.resolve(
+                    row.key, Decision.RESEND, by="because its channel knows it again"
+                )
 
 
 def _doubt_what_is_left(job: _Job) -> None:
@@ -581,7 +629,7 @@ def _look(job: _Job, rows: Sequence[Delivery]) -> None:
 
 def _complete(job: _Job, session: Session, envelope: Envelope, receipt: str) -> None:
     """Let a channel add what never decides about the delivery; it is written down as sent already."""
-    if isinstance(session, Completes):
+    if isinstance(session, Completes) and not job.correction:
         warning = session.complete(envelope, receipt)
         if warning is not None:
             job.remarks[envelope.key] = warning
@@ -632,7 +680,7 @@ def _attempt(job: _Job, session: Session, row: Delivery) -> None:
     next_at = began + back_off(row.attempts)
     try:
         envelope = Envelope(row.key, row.recipient, job.ledger.message(row))
-        words = session.deliver(envelope, commit=gate)
+        words = _handed_over(job, session, row, envelope, gate)
     except OutcomeUnknownError as error:
         _record(job, row, claim, State.UNKNOWN, str(error))
         if isinstance(session, Reconciles):
@@ -657,6 +705,21 @@ def _attempt(job: _Job, session: Session, row: Delivery) -> None:
         _record(job, row, claim, State.SENT, words)
         job.hook("recorded")
         _complete(job, session, envelope, words)
+
+
+def _handed_over(
+    job: _Job, session: Session, row: Delivery, envelope: Envelope, gate: _Gate
+) -> str:
+    """Deliver a message, a correction in its edition's place where the channel can."""
+    if job.correction and isinstance(session, CorrectsInPlace):
+        key = delivery_key(job.digest_id, job.business_date, row.channel, row.recipient)
+        first = job.ledger.delivery(key)
+        if first is not None:
+            original = Envelope(first.key, first.recipient, job.ledger.message(first))
+            return session.deliver_correction(
+                envelope, original=original, receipt=first.note or "", commit=gate
+            )
+    return session.deliver(envelope, commit=gate)
 
 
 def _record_failure(
@@ -719,16 +782,18 @@ def _close(
     job: _Job, keys: frozenset[str], before: Mapping[str, Delivery], edition: Edition
 ) -> SendResult:
     if not job.in_time(job.clock()):
-        job.ledger.expire(job.digest_id, job.business_date)
+        job.ledger.expire(job.digest_id, job.business_date, correction=job.correction)
     rows = [row for row in job.deliveries() if row.key in keys or row.state is State.UNKNOWN]
     # Of earlier days too, in every call until a person has settled them.
     rows += [
         row
         for row in job.ledger.unknown()
-        if row.digest == job.digest_id and row.business_date != job.business_date
+        if row.digest == job.digest_id and _run_of(row) != (job.business_date, job.correction)
     ]
     if not any(row.state in (*WAITING, *AT_WORK) for row in rows):
-        job.ledger.mark_run(job.digest_id, job.business_date, RunState.DONE)
+        job.ledger.mark_run(
+            job.digest_id, job.business_date, RunState.DONE, correction=job.correction
+        )
     zone = edition.scorecard.period.timezone
     outcomes = tuple(
         replace(
@@ -738,6 +803,10 @@ def _close(
         for row in rows
     )
     return SendResult(_exit_code(outcomes), outcomes, edition)
+
+
+def _run_of(row: Delivery) -> tuple[date, int]:
+    return row.business_date, row.correction
 
 
 def _exit_code(outcomes: Sequence[Outcome]) -> int:

@@ -6,7 +6,7 @@ way to a recipient.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
@@ -18,9 +18,9 @@ from zoneinfo import ZoneInfo
 from digest import delivery
 from digest.addresses import masked
 from digest.clocks import REFUSE_SKEW, WARN_SKEW
-from digest.compose import Memory, compose, due_on, facts_of, measured_deals, reason_in_words
+from digest.compose import Memory, compose, due_on, facts_of, measured_deals
 from digest.connectors import Metered, TellsTime
-from digest.due import Standing, due
+from digest.due import Standing, days_off, due, why_skipped
 from digest.editions import drop_since, history_serves
 from digest.errors import ConfigError, ConnectorError, Reason
 from digest.ledger import RunState, open_ledger, read_ledger
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from digest.ledger import Delivery
     from digest.ledger.histories import History
     from digest.ledger.store import Reader
-    from digest.model import Edition, Finding, LeadCounts, Message, Recipient, Workday
+    from digest.model import Edition, Finding, LeadCounts, Message, Recipient
     from digest.settings import Settings
 
 
@@ -139,7 +139,13 @@ def _kept_history(
 def frozen_edition(settings: Settings, business_date: date) -> Edition | None:
     """Return the edition that was frozen for sending on a date, None when there is none."""
     reader = read_ledger(settings.ledger)
-    text = None if reader is None else reader.edition(settings.id, business_date)
+    if reader is None:
+        return None
+    # Where it was corrected, what people have read last.
+    sent = reader.sent_editions(
+        settings.id, since=business_date, before=business_date + timedelta(days=1)
+    )
+    text = sent[0] if sent else reader.edition(settings.id, business_date)
     return None if text is None else edition_from_json(text)
 
 
@@ -257,23 +263,21 @@ def send_digest(
     business_date = day or today_of(settings, asked)
     if business_date > today_of(settings, asked):
         raise ConfigError(f"--date: {business_date} has not come yet")
-    planned = due_on(settings, business_date)
-    if planned.kind is None:
-        reason = reason_in_words(planned.reason)
+    reason = why_skipped(settings, business_date)
+    without = tuple(
+        f"{channel} {masked(recipient.address)}: no edition on {business_date}: {why}"
+        for (channel, recipient), why in days_off(settings, business_date).items()
+    )
+    if reason is not None:
         if day is None:
             ledger = open_ledger(settings.ledger, clock=now.clock, pin=pin_of(settings))
             delivery.skip(
                 digest_id=settings.id, business_date=business_date, ledger=ledger, reason=reason
             )
-        said = (f"no edition on {business_date}: {reason}",)
-        return Report(0, said, happened=False, free=True)
-    off = days_off(settings, business_date)
-    without = tuple(
-        f"{channel} {masked(recipient.address)}: no edition on {business_date}: {reason}"
-        for (channel, recipient), reason in off.items()
-    )
-    if off and len(off) == sum(len(channel.recipients) for channel in settings.channels.values()):
-        return Report(0, without, happened=False, free=True)
+        said = f"no edition on {business_date}: {reason}"
+        of_the_digest = due_on(settings, business_date).kind is None
+        lines = (said,) if of_the_digest else without
+        return Report(0, lines, happened=False, free=True)
     until = None
     if day is None:
         answer = due(settings, asked)
@@ -283,33 +287,10 @@ def send_digest(
             return Report(0, (f"not due before {at:%H:%M} ({at:%Z})",), happened=False)
         if answer.standing is Standing.LATE:
             return _too_late(settings, now, business_date)
-    report = _report(
+    report = report_of(
         _send(settings, now, business_date, until, accept_drop=accept_drop, named=bool(day))
     )
     return replace(report, lines=(*report.lines, *without))
-
-
-def days_off(settings: Settings, business_date: date) -> dict[tuple[str, Recipient], str]:
-    """Return the recipients, each with its channel, whose own calendar has a date off, and why.
-
-    Raises:
-        ConfigError: a calendar does not know the year.
-    """
-    found = {}
-    for name, channel in settings.channels.items():
-        for recipient in channel.recipients:
-            if recipient.calendar is not None:
-                day = _day_of(settings, recipient.calendar, business_date)
-                if not day.weight:
-                    found[name, recipient] = reason_in_words(day.reason)
-    return found
-
-
-def _day_of(settings: Settings, calendar: str, day: date) -> Workday:
-    try:
-        return settings.calendars[calendar].day(day)
-    except ValueError as error:
-        raise ConfigError(f"{settings.path.name}: {error}") from error
 
 
 def _send(
@@ -323,7 +304,7 @@ def _send(
 ) -> SendResult:
     from digest.render import PACKERS
 
-    free = {recipient for _, recipient in days_off(settings, business_date)}
+    free = days_off(settings, business_date)
     ledger = open_ledger(settings.ledger, clock=now.clock, pin=pin_of(settings))
 
     def compose_checked(previous: Edition | None) -> Edition:
@@ -349,7 +330,7 @@ def _send(
         sleep=now.sleep,
         to_json=edition_to_json,
         from_json=edition_from_json,
-        serves=lambda recipient: recipient not in free,
+        serves=lambda channel, recipient: (channel, recipient) not in free,
         until=until,
         named=named,
         stop=now.stop,
@@ -374,6 +355,25 @@ def _too_late(settings: Settings, now: Now, business_date: date) -> Report:
     reason = [result.note] if result.note else []
     lines = (line, *reason, *result.lines)
     return Report(result.exit_code, lines, happened=news, outcomes=result.outcomes)
+
+
+def refuse_passing_disk(settings: Settings, environment: Mapping[str, str]) -> None:
+    """Refuse a ledger in a file where the disk is gone after the job, as on a CI runner.
+
+    Raises:
+        ConfigError: the next job would find no ledger and send everything again.
+    """
+    name = next((name for name in _RUNNERS if environment.get(name, "").lower() not in _NO), None)
+    if name is not None and isinstance(settings.ledger, Path):
+        raise ConfigError(
+            f"{settings.path.name}, ledger: found the file {settings.ledger.name}, but {name} is set: a "
+            "runner's disk is gone after the job, so the next one would send everything again; "
+            f"name a PostgreSQL ledger, or unset {name} where the disk stays"
+        )
+
+
+_RUNNERS = ("GITHUB_ACTIONS", "CI")
+_NO = ("", "0", "false")
 
 
 def pin_of(settings: Settings) -> Path:
@@ -448,10 +448,11 @@ def send_test(settings: Settings, now: Now, recipient: Recipient, day: date | No
         packers=PACKERS,
         clock=now.clock,
     )
-    return _report(result)
+    return report_of(result)
 
 
-def _report(result: SendResult) -> Report:
+def report_of(result: SendResult) -> Report:
+    """Return a result as what a person reads."""
     quiet = all("already sent" in line for line in result.lines)
     return Report(
         result.exit_code,

@@ -10,10 +10,13 @@ from zlib import crc32
 from zoneinfo import ZoneInfo
 
 from digest.compose import due_on, reason_in_words
+from digest.errors import ConfigError
+from digest.ledger import RunState
 from digest.model import local_instant
 from digest.settings.parts import SHORTEST_WINDOW
 
 if TYPE_CHECKING:
+    from digest.model import Recipient, Workday
     from digest.settings import Settings
 
 
@@ -41,38 +44,80 @@ class Answer:
 
     Attributes:
         business_date: the local date in the digest's zone.
+        calls: a `digest send` has something to do now: send, give up and tell, or write down why the
+            date has no edition.
         reason: why the date is skipped, in words; None for a date with an edition.
     """
 
     standing: Standing
     business_date: date
     window: Window
+    calls: bool
     reason: str | None = None
 
 
-def due(settings: Settings, now: datetime, *, settled: bool = False) -> Answer:
+def due(settings: Settings, now: datetime, run: RunState | None = None) -> Answer:
     """Say whether today's edition may go out now.
 
     Args:
         settings: the digest.
         now: the instant of asking, aware.
-        settled: the ledger says that nothing is left to do for that date.
+        run: how the ledger says that date's run has ended, None when it has not.
 
     Raises:
         ConfigError: the date lies outside the calendar or the fiscal periods.
     """
     business_date = now.astimezone(ZoneInfo(settings.timezone)).date()
-    planned = due_on(settings, business_date)
     window = window_of(settings, business_date)
-    if planned.kind is None:
-        reason = reason_in_words(planned.reason)
-        return Answer(Standing.SKIPPED, business_date, window, reason)
-    if settled:
-        return Answer(Standing.SENT, business_date, window)
+    if reason := why_skipped(settings, business_date):
+        calls = now >= window.due_at and run is None
+        return Answer(Standing.SKIPPED, business_date, window, calls, reason)
+    if run is RunState.DONE:
+        return Answer(Standing.SENT, business_date, window, calls=False)
     if now < window.due_at:
-        return Answer(Standing.EARLY, business_date, window)
-    standing = Standing.OPEN if now < window.until else Standing.LATE
-    return Answer(standing, business_date, window)
+        return Answer(Standing.EARLY, business_date, window, calls=False)
+    if now < window.until:
+        # Even when it has expired or was skipped: the clock or the calendar has been put right since.
+        return Answer(Standing.OPEN, business_date, window, calls=True)
+    return Answer(Standing.LATE, business_date, window, calls=run is not RunState.EXPIRED)
+
+
+def why_skipped(settings: Settings, business_date: date) -> str | None:
+    """Return why nobody gets an edition on a date, in words; None when somebody does.
+
+    Raises:
+        ConfigError: the date lies outside a calendar or the fiscal periods.
+    """
+    planned = due_on(settings, business_date)
+    if planned.kind is None:
+        return reason_in_words(planned.reason)
+    everybody = sum(len(channel.recipients) for channel in settings.channels.values())
+    if everybody and len(days_off(settings, business_date)) == everybody:
+        return "every recipient has a day off"
+    return None
+
+
+def days_off(settings: Settings, business_date: date) -> dict[tuple[str, Recipient], str]:
+    """Return the recipients, each with its channel, whose own calendar has a date off, and why.
+
+    Raises:
+        ConfigError: a calendar does not know the year.
+    """
+    found = {}
+    for name, channel in settings.channels.items():
+        for recipient in channel.recipients:
+            if recipient.calendar is not None:
+                day = _day_of(settings, recipient.calendar, business_date)
+                if not day.weight:
+                    found[name, recipient] = reason_in_words(day.reason)
+    return found
+
+
+def _day_of(settings: Settings, calendar: str, day: date) -> Workday:
+    try:
+        return settings.calendars[calendar].day(day)
+    except ValueError as error:
+        raise ConfigError(f"{settings.path.name}: {error}") from error
 
 
 def window_of(settings: Settings, business_date: date) -> Window:

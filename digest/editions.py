@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from fractions import Fraction
@@ -24,15 +24,18 @@ from digest.forecast import Day
 from digest.model import (
     Bridge,
     ClosedMonth,
+    CorrectedFigure,
     DayCount,
     Drift,
     Edition,
+    FigureCode,
     Forecast,
     Kind,
     LeadCounts,
     Note,
     NoteCode,
     Period,
+    Row,
     Scorecard,
     Segment,
     Workday,
@@ -40,7 +43,7 @@ from digest.model import (
     month_start,
 )
 from digest.sla import SALES, Goal, Plan, goals
-from digest.workdays import Calendar, Weighting, weigh, weight_of
+from digest.workdays import LONGEST_SEARCH, Calendar, Weighting, weigh, weight_of
 
 HISTORY_MONTHS = 6
 USUAL_WEEKS = 8
@@ -121,6 +124,13 @@ CALENDAR_MONTHS = Months()
 # ------------------------------------------------------------------------------------ what is due
 
 
+class Dated(Protocol):
+    """What has a business date, as an edition that was sent has."""
+
+    @property
+    def business_date(self) -> date: ...  # noqa: D102 - the class says it
+
+
 @dataclass(frozen=True, slots=True)
 class Due:
     """What a business date brings.
@@ -148,7 +158,7 @@ def due(
     business_date: date,
     calendar: Calendar,
     *,
-    previous: Edition | None = None,
+    previous: Dated | None = None,
     months: Months = CALENDAR_MONTHS,
 ) -> Due:
     """Return what is due on a date, given the last edition that was really sent.
@@ -180,9 +190,7 @@ def due(
     )
 
 
-def _closes(
-    business_date: date, calendar: Calendar, previous: Edition | None, month: Month
-) -> bool:
+def _closes(business_date: date, calendar: Calendar, previous: Dated | None, month: Month) -> bool:
     first = month.period.start
     if previous is not None:
         return previous.business_date < first
@@ -198,19 +206,46 @@ class Upcoming:
 
 
 def upcoming(
-    calendar: Calendar, from_date: date, count: int, *, months: Months = CALENDAR_MONTHS
+    calendar: Calendar,
+    from_date: date,
+    count: int,
+    *,
+    months: Months = CALENDAR_MONTHS,
+    previous: Dated | None = None,
+    off: Callable[[date], str | None] = lambda _day: None,
 ) -> tuple[Upcoming, ...]:
     """Return the next `count` editions from a date on, if every one is sent on its day.
 
     Skipped weekends carry the reason "weekend", holidays their name.
+
+    Args:
+        calendar: decides the days.
+        from_date: the first date that is looked at.
+        count: how many editions.
+        months: of the scorecard.
+        previous: the last edition really sent before `from_date`, when one is known.
+        off: why a workday of the calendar has no edition after all, None when it has one.
+
+    Raises:
+        ValueError: a year has no workday.
     """
     found: list[Upcoming] = []
+    skipped: list[Workday] = []
     day = from_date
     while len(found) < count:
-        edition_day = day if calendar.is_workday(day) else calendar.next_workday(day)
-        skipped = calendar.days(Period(day, edition_day))
-        found.append(Upcoming(due(edition_day, calendar, months=months), skipped))
-        day = edition_day + ONE_DAY
+        today = calendar.day(day)
+        reason = off(day) if today.weight else None
+        if today.weight and reason is None:
+            found.append(
+                Upcoming(due(day, calendar, previous=previous, months=months), tuple(skipped))
+            )
+            previous, skipped = found[-1].due, []
+        else:
+            skipped.append(today if reason is None else Workday(day, Fraction(0), reason))
+        if len(skipped) > LONGEST_SEARCH:
+            msg = f"calendar {calendar.label}: no edition in the {LONGEST_SEARCH} days before {day}"
+            raise ValueError(msg)
+        day += ONE_DAY
     return tuple(found)
 
 
@@ -296,6 +331,47 @@ def drop_since(previous: Edition | None, edition: Edition) -> int:
         return 0
     before, now = previous.scorecard.total.actual, card.total.actual
     return 0 if before is None or now is None else max(0, before - now)
+
+
+def figures_moved(before: Edition, now: Edition) -> tuple[CorrectedFigure, ...]:
+    """Return the leads and goals that differ between two editions of one date, and the gaps of totals.
+
+    The month that closes comes first, as in the edition; in each the total, then the segments as they are
+    read.
+    """
+    old, new = before.closed, now.closed
+    return (
+        *_moved(old.scorecard if old else None, new.scorecard if new else None),
+        *_moved(before.scorecard, now.scorecard),
+    )
+
+
+def _moved(before: Scorecard | None, now: Scorecard | None) -> Iterator[CorrectedFigure]:
+    card = now or before
+    if card is None:
+        return
+    old, new = _rows_of(before), _rows_of(now)
+    for segment in dict.fromkeys((*new, *old)):
+        was, row = (_figures(rows.get(segment)) for rows in (old, new))
+        for code in FigureCode:
+            if was[code] != row[code] and (segment is None or code is not FigureCode.GAP):
+                yield CorrectedFigure(card.period.start, segment, code, was[code], row[code])
+
+
+def _figures(row: Row | None) -> dict[FigureCode, int | None]:
+    return {
+        FigureCode.LEADS: row.actual if row else None,
+        FigureCode.GOAL: row.goal if row else None,
+        FigureCode.GAP: row.gap if row else None,
+    }
+
+
+def _rows_of(card: Scorecard | None) -> dict[str | None, Row]:
+    """The rows by segment, the total first; leads that nobody has are no row."""
+    if card is None:
+        return {}
+    rows = (card.total, *card.segments, *([card.unassigned] if card.unassigned else []))
+    return {row.segment: row for row in rows}
 
 
 # --------------------------------------------------------------------------------- putting it together

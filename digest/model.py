@@ -658,6 +658,48 @@ class Action:
     pressing: bool = False
 
 
+class FigureCode(StrEnum):
+    """Which figure a correction changed."""
+
+    LEADS = "leads"
+    GOAL = "goal"
+    GAP = "gap"
+
+
+@dataclass(frozen=True, slots=True)
+class CorrectedFigure:
+    """A figure that people have read in another size.
+
+    Attributes:
+        month: first day of the month it belongs to.
+        segment: name; "" for unassigned; None for the total.
+        before, now: None where there was no figure.
+    """
+
+    month: date
+    segment: str | None
+    figure: FigureCode
+    before: int | None
+    now: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Corrects:
+    """What makes an edition a correction of one that was sent.
+
+    Attributes:
+        number: 1 for the first correction of a date.
+        sent_at: UTC instant at which the first recipient got the edition of the day.
+        reason: what the operator says of it, None for nothing.
+        figures: that moved since what the recipients have read last; never empty.
+    """
+
+    number: int
+    sent_at: datetime
+    reason: str | None
+    figures: tuple[CorrectedFigure, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class PlanRate:
     """The one exchange rate of an SLA year: units of the plan currency per unit of `currency`."""
@@ -676,6 +718,7 @@ class Edition:
         days: the month's calendar, a closed month's before it. covers: days since the last edition.
         counts: leads by day and segment of the month and, on a month close, of the closed month.
         history_hits: of the forecasts printed so far, (held, judged).
+        corrects: None for the edition of the day.
     """
 
     digest: str
@@ -704,6 +747,7 @@ class Edition:
     follow_up: FollowUp | None = None
     drift: tuple[Drift, ...] | None = None
     link: str | None = None
+    corrects: Corrects | None = None
 
     @property
     def judged(self) -> Scorecard:
@@ -764,6 +808,7 @@ class Brief:
         total: the last row of that table.
         link: (words, https address), None without one.
         facts: (label, text) of cut-off, source with its time, calendar.
+        correction: of a corrected edition what it corrects, why, and each figure that moved; else empty.
         corrected: what stands above an edition that somebody corrected in its thread.
     """
 
@@ -780,6 +825,7 @@ class Brief:
     link: tuple[str, str] | None
     facts: tuple[tuple[str, str], ...]
     corrected: str
+    correction: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

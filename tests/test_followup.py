@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from digest.followup import BusinessClock, Hours, Promise, business_minutes, follow_up
 from digest.model import FollowUp, FollowUpRow, Period, SegmentFollowUp
 from digest.workdays import Calendar
+from tests.effort import effort
 
 ZONE = "Europe/Zurich"
 ZURICH = Calendar("CH", "ZH")
@@ -207,7 +208,7 @@ def test_business_time_equals_counting_minutes_on_the_wall(
     start=st.integers(0, 3 * 1440),
     length=st.integers(-600, 5 * 1440),
 )
-@settings(deadline=None, max_examples=2000)
+@settings(deadline=None, max_examples=effort(200, 2000))
 def test_business_time_equals_counting_minutes_two_thousand_times(
     place: tuple[Calendar, str], hours: Hours, base: datetime, start: int, length: int
 ) -> None:

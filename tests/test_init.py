@@ -24,6 +24,7 @@ from digest.errors import ConfigError
 from digest.init import Answers, LeadList, Relay, SecretPlace, ask_and_write, asked, files
 from digest.model import Secret
 from digest.settings import Settings, load
+from tests.effort import effort
 
 TODAY = date(2026, 11, 23)
 ANSWERS: Mapping[str, str] = {
@@ -358,7 +359,7 @@ def _simple() -> Answers:
 
 
 @given(_TEXT, st.lists(_TEXT, min_size=1, max_size=4), _TEXT)
-@hypothesis_settings(max_examples=200, deadline=None)
+@hypothesis_settings(max_examples=effort(40, 200), deadline=None)
 def test_any_name_survives_the_way_into_the_file(title: str, names: list[str], column: str) -> None:
     answers = replace(
         _simple(),

@@ -14,7 +14,7 @@ import pytest
 from digest.channels.file import File
 from digest.dispatch import Now, Report, send_digest
 from digest.errors import ConfigError
-from digest.ledger import read_ledger
+from digest.ledger import RunState, read_ledger
 from digest.model import Recipient
 from digest.settings import Settings, load
 
@@ -126,7 +126,11 @@ def test_a_day_that_everybody_has_off_is_neither_composed_nor_late(
 
     assert (report.exit_code, report.happened) == (0, False)
     assert report.lines == ("file lu…@firm.example: no edition on 2026-04-27: King's Day",)
-    assert read_ledger(settings.ledger) is None
+    reader = read_ledger(settings.ledger)
+    assert reader
+    run = reader.run(settings.id, KINGS_DAY)
+    assert run
+    assert (run.state, run.note) == (RunState.SKIPPED, "every recipient has a day off")
 
 
 def test_a_workday_of_the_recipient_alone_makes_no_edition(settings: Settings) -> None:

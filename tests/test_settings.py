@@ -36,6 +36,7 @@ from digest.settings.mistakes import Mistakes
 from digest.settings.parts import TOP
 from digest.sla import Plan, goals
 from digest.worksheet import write_new
+from tests.effort import effort
 from tests.test_example import ENVIRONMENT as EXAMPLE_ENVIRONMENT
 from tests.test_example import EXAMPLE, files_for, with_tables
 
@@ -991,7 +992,7 @@ def paths(value: object, at: tuple[str | int, ...] = ()) -> Iterator[tuple[str |
 
 # ----------------------------------------------------------------------------------------- mutations
 
-MUTATIONS = 2_000
+MUTATIONS = effort(300, 2_000)
 _ODD = ['""', "''", "-1", "0", "1e9", "nan", "-inf", "true", "[]", "{}", "[[]]", '"x"', '"\\u0000"', '"%"',
     "2026-02-30", "2026-02-28", "9" * 30, '"../../.."', '"=1+1"', '"ß"', "{ env = 1 }", '{ file = "/" }',
     '{ file = "/dev/zero" }', '{ env = "HOME" }', '{ keyring = "a/b" }', "07:30:00", "1979-05-27T07:32:00Z",
@@ -1046,7 +1047,20 @@ def _cut(raw: bytes, dice: random.Random) -> bytes:
     return raw[: dice.randrange(len(raw) + 1)] if dice.random() < 0.3 else raw
 
 
-def test_two_thousand_mutations_end_in_settings_or_in_sentences() -> None:
+def test_generated_mutations_end_in_settings_or_in_sentences() -> None:
+    outcomes = survive(range(MUTATIONS))
+    assert outcomes["refused"] > outcomes["loaded"] > MUTATIONS // 20
+
+
+@pytest.mark.long
+@pytest.mark.fuzz
+@pytest.mark.parametrize("part", range(30))
+def test_thirty_thousand_mutations_end_in_settings_or_in_sentences(part: int) -> None:
+    survive(range(10_000 + part * 1_000, 10_000 + (part + 1) * 1_000))
+
+
+def survive(seeds: range) -> dict[str, int]:
+    """Load every mutation; return how many were settings and how many were refused."""
     path = Path("digest.toml")
     environment = {**ENVIRONMENT, **EXAMPLE_ENVIRONMENT, "HOME": "planted-home"}
     every_setting = with_tables(EXAMPLE)
@@ -1054,7 +1068,7 @@ def test_two_thousand_mutations_end_in_settings_or_in_sentences() -> None:
     path.write_text(every_setting)
     load(path, environment=environment)
     slowest, outcomes = 0.0, {"loaded": 0, "refused": 0}
-    for seed in range(MUTATIONS):
+    for seed in seeds:
         base = every_setting if seed % 2 else VALID
         path.write_bytes(mutated(base.encode(), random.Random(seed)))  # noqa: S311 - the same accidents every time
         start = time.process_time()
@@ -1069,7 +1083,7 @@ def test_two_thousand_mutations_end_in_settings_or_in_sentences() -> None:
         assert "\x00" not in shown, seed
 
     assert slowest < 2
-    assert outcomes["refused"] > outcomes["loaded"] > MUTATIONS // 20
+    return outcomes
 
 
 def test_loading_imports_no_vendor_of_an_adapter() -> None:

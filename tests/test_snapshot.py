@@ -35,6 +35,7 @@ from digest.model import (
     Workday,
 )
 from digest.snapshot import edition_from_json, edition_to_json, fingerprint
+from tests.effort import effort
 from tests.render.editions import SCENARIOS
 from tests.render.editions import edition as plain_edition
 
@@ -170,7 +171,7 @@ editions = st.builds(
 
 
 @settings(
-    max_examples=60,
+    max_examples=effort(15, 60),
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )

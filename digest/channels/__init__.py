@@ -95,6 +95,20 @@ class Completes(Protocol):
         """Add it, once; `receipt` is what `deliver` or `find` returned. Return a warning or None."""
 
 
+@runtime_checkable
+class CorrectsInPlace(Protocol):
+    """A session that says a correction where the edition stands, instead of in a message beside it."""
+
+    def deliver_correction(
+        self, envelope: Envelope, *, original: Envelope, receipt: str, commit: Callable[[], bool]
+    ) -> str:
+        """Say it and mark the edition; as `deliver` otherwise.
+
+        `original` is the edition of the day and `receipt` what its delivery returned; where that names no
+        message, the correction is one of its own.
+        """
+
+
 CHANNELS: Mapping[str, type[Channel]] = {
     "file": File,
     "graph": Graph,

@@ -219,6 +219,28 @@ class BotSession:
             return f"the chart is not in the thread ({error})"
         return None
 
+    def deliver_correction(
+        self, envelope: Envelope, *, original: Envelope, receipt: str, commit: Callable[[], bool]
+    ) -> str:
+        """Say a correction where the edition stands; see `digest.channels.CorrectsInPlace`."""
+        packed, posted = _read(envelope), _RECEIPT.search(receipt)
+        if posted is None:
+            return self.deliver(envelope, commit=commit)
+        client = self._client()
+        if not commit():
+            raise _not_ours()
+        reply = self._post(
+            client, text=packed["correction"], metadata=packed["metadata"], thread_ts=posted["ts"],
+            reply_broadcast=True, unfurl_links=False, unfurl_media=False,
+        )  # fmt: skip
+        if reply is None:
+            raise _error("refused the correction", permanent=True)
+        try:
+            self._mark(_read(original), posted)
+        except DeliveryError as error:
+            return f"{reply}; {error}"  # it was said, so it must not be said again
+        return reply
+
     def correct(
         self, envelope: Envelope, receipt: str, sentence: str, *, broadcast: bool = False
     ) -> str:

@@ -130,6 +130,11 @@ class Smtp:
         """Check addresses, port and security before anything runs."""
         if not self.host.strip():
             raise ValueError("host: is empty, expected the name of the mail relay")
+        try:
+            self.host.encode("idna")  # as the socket will
+        except UnicodeError as error:
+            msg = f"host: {self.host!r} is no name that the DNS can have"
+            raise ValueError(msg) from error
         if self.port is not None and not 0 < self.port < 2**16:
             msg = f"port: {self.port} is not a port, allowed are 1 to 65535"
             raise ValueError(msg)

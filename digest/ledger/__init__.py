@@ -6,7 +6,7 @@ creates or changes anything. The tables are in `tables`, the file's rules in `fi
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
@@ -19,6 +19,7 @@ from digest.model import Secret
 
 if TYPE_CHECKING:
     from digest.ledger.backend import Backend
+    from digest.ledger.identity import Known
     from digest.ledger.store import Ledger, Reader
 
 
@@ -61,9 +62,11 @@ __all__ = [
     "Place",
     "Planned",
     "Postgres",
+    "Restored",
     "Run",
     "RunState",
     "State",
+    "accept_restored",
     "current_owner",
     "delivery_key",
     "is_gone",
@@ -236,23 +239,85 @@ def open_ledger(
         busy_seconds: how long to wait for another process's write.
 
     Raises:
-        LedgerError: missing after use, empty, foreign, corrupt, newer, on a network disk, not to be
-            reached or not to be written.
+        LedgerError: missing after use, empty, foreign, corrupt, newer, restored from a backup, on a
+            network disk, not to be reached or not to be written.
     """
+    from digest.ledger.seal import read_seal, refuse_older
+
+    ledger, known, seal = _opened(
+        place, clock=clock, owner=owner, pin=pin, gone=gone, busy_seconds=busy_seconds
+    )
+    refuse_older(str(ledger), known, read_seal(seal))
+    return ledger
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """A ledger that is older than its seal.
+
+    Attributes:
+        ledger: what a message calls it.
+        known, committed: messages handed over that the ledger knows of, and that there were.
+        newest: date of the newest edition that somebody may have, by digest.
+        unknown: deliveries that may have been made since; settled by hand.
+    """
+
+    ledger: str
+    known: int
+    committed: int
+    newest: Mapping[str, date]
+    unknown: tuple[Delivery, ...]
+
+
+def accept_restored(
+    place: Place,
+    *,
+    clock: Callable[[], datetime],
+    pin: Path | None,
+    do: bool,
+) -> Restored | None:
+    """Go on with a ledger restored from a backup, or only say what that would do; None when it is none.
+
+    Raises:
+        LedgerError: as `open_ledger`.
+    """
+    from digest.ledger.seal import is_older, read_seal
+
+    ledger, known, path = _opened(place, clock=clock, pin=pin)
+    seal = read_seal(path)
+    if seal is None or not is_older(known, seal):
+        return None
+    unknown = ledger.accept_restored(seal, do=do)
+    return Restored(str(ledger), known.commits, seal.commits, seal.newest, unknown)
+
+
+def _opened(
+    place: Place,
+    *,
+    clock: Callable[[], datetime],
+    pin: Path | None,
+    owner: Owner | None = None,
+    gone: Callable[[Owner], bool] = is_gone,
+    busy_seconds: float = 30,
+) -> tuple[Ledger, Known, Path | None]:
     from digest.ledger.store import Ledger
 
     backend: Backend
     if isinstance(place, Postgres):
         from digest.ledger.postgres import PostgresBackend
 
-        backend = PostgresBackend(place, busy_seconds=busy_seconds)
-        backend.open_or_create(pin)
+        database = PostgresBackend(place, busy_seconds=busy_seconds)
+        known, backend = database.open_or_create(pin), database
+        seal = None if pin is None else pin.with_suffix(".seal")
     else:
         from digest.ledger.file import SqliteBackend, open_or_create, sqlite_engine
 
-        open_or_create(place, pin, busy_seconds=busy_seconds)
-        backend = SqliteBackend(place, sqlite_engine(place, busy_seconds=busy_seconds))
-    return Ledger(backend, clock=clock, owner=owner or current_owner(), gone=gone)
+        known = open_or_create(place, pin, busy_seconds=busy_seconds)
+        engine = sqlite_engine(place, busy_seconds=busy_seconds)
+        backend = SqliteBackend(place, engine, busy_seconds)
+        seal = place.with_name(f".{place.name}.seal")
+    owner = owner or current_owner()
+    return Ledger(backend, clock=clock, owner=owner, gone=gone, seal=seal), known, seal
 
 
 def read_ledger(place: Place, *, busy_seconds: float = 30) -> Reader | None:

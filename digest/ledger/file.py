@@ -52,8 +52,8 @@ _SAFE: tuple[tuple[tuple[int, ...], tuple[int, ...]], ...] = (
 )
 
 
-def open_or_create(path: Path, pin: Path | None, *, busy_seconds: float) -> str:
-    """Return the instance id of the ledger at `path`, creating it when it never existed.
+def open_or_create(path: Path, pin: Path | None, *, busy_seconds: float) -> Known:
+    """Return what the ledger at `path` says of itself, creating it when it never existed.
 
     Raises:
         LedgerError: see `recognise`; missing or another one although `pin` remembers it.
@@ -67,7 +67,7 @@ def open_or_create(path: Path, pin: Path | None, *, busy_seconds: float) -> str:
     if known.version < SCHEMA_VERSION:
         _upgrade(path, busy_seconds)
     write_pin(pin, known.instance)
-    return known.instance
+    return known
 
 
 def recognise(path: Path, *, busy_seconds: float) -> Known:
@@ -198,6 +198,7 @@ class SqliteBackend:
 
     path: Path
     engine: Engine
+    busy_seconds: float = 30
 
     def __str__(self) -> str:
         return f"ledger {self.path}"
@@ -223,7 +224,7 @@ class SqliteBackend:
 
     def compact(self) -> None:
         """Rewrite the file without the pages that are no longer used."""
-        with self.explained(), closing(_connect(self.path, 30)) as connection:
+        with self.explained(), closing(_connect(self.path, self.busy_seconds)) as connection:
             connection.execute("VACUUM")
 
 

@@ -9,17 +9,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from digest.errors import LedgerError
-from digest.ledger.tables import PRODUCT, SCHEMA_VERSION
+from digest.ledger.tables import COMMITS, PRODUCT, SCHEMA_VERSION
 
 RESTORE = "restore it from a backup, or ask `digest history` on the host that sends"
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What a ledger says of itself."""
+    """What a ledger says of itself; `commits` counts the messages that it has let go."""
 
     instance: str
     version: int
+    commits: int = 0
 
 
 def identify(ledger: str, facts: Mapping[str, str], *, own: str) -> Known:
@@ -41,7 +42,7 @@ def identify(ledger: str, facts: Mapping[str, str], *, own: str) -> Known:
             f"{ledger} was written by a newer version (schema {version}, this is {SCHEMA_VERSION})",
             remedy="update this installation",
         )
-    return Known(facts["instance_id"], version)
+    return Known(facts["instance_id"], version, int(facts.get(COMMITS, 0)))
 
 
 def check_pin(ledger: str, pin: Path | None, known: Known | None) -> None:

@@ -13,10 +13,13 @@ from sqlalchemy import Connection, insert, update
 
 from digest.ledger.alerts import alerts, pings
 from digest.ledger.histories import histories
+from digest.ledger.identity import Known
+from digest.ledger.leases import leases
 from digest.ledger.tables import (
     PRODUCT,
     SCHEMA_VERSION,
     attempts,
+    closed,
     contents,
     deliveries,
     meta,
@@ -24,7 +27,7 @@ from digest.ledger.tables import (
     runs,
 )
 
-TABLES = (meta, contents, runs, deliveries, attempts, histories, alerts, pings)
+TABLES = (meta, contents, runs, deliveries, attempts, closed, histories, leases, alerts, pings)
 
 # Released with schema 1: 0.1.0, on SQLite only. The defaults let a process of that release which is
 # still at work when the ledger is upgraded write its outcomes.
@@ -92,16 +95,18 @@ def migrate(connection: Connection, version: int) -> None:
     )
 
 
-def create(connection: Connection) -> None:
+def create(connection: Connection) -> Known:
     """Make a new ledger where nothing is yet."""
     create_missing_tables(connection)
+    known = Known(uuid.uuid4().hex, SCHEMA_VERSION)
     facts = {
         "product": PRODUCT,
-        "schema_version": str(SCHEMA_VERSION),
-        "instance_id": uuid.uuid4().hex,
+        "schema_version": str(known.version),
+        "instance_id": known.instance,
     }
     rows = [{"key": key, "value": value} for key, value in facts.items()]
     connection.execute(insert(meta), rows)
+    return known
 
 
 def create_missing_tables(connection: Connection) -> None:

@@ -82,8 +82,8 @@ class PostgresBackend:
     def compact(self) -> None:
         """Do nothing: the server cleans up by itself."""
 
-    def open_or_create(self, pin: Path | None) -> None:
-        """Recognise the ledger; make it when it never existed.
+    def open_or_create(self, pin: Path | None) -> Known:
+        """Return what the ledger says of itself, made when it never existed.
 
         Raises:
             LedgerError: see `open_ledger`.
@@ -94,10 +94,9 @@ class PostgresBackend:
             if known is None:
                 if not _schema_exists(connection):
                     connection.exec_driver_sql(f"CREATE SCHEMA {SCHEMA}")
-                create(connection)
-                known = self._known(connection)
-        if known is not None:
-            write_pin(pin, known.instance)
+                known = create(connection)
+        write_pin(pin, known.instance)
+        return known
 
     def recognise(self) -> Known | None:
         """Return what the ledger says of itself, None when there is none.

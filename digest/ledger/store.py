@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import (
@@ -15,6 +17,9 @@ from sqlalchemy import (
     RowMapping,
     Select,
     Table,
+    and_,
+    delete,
+    func,
     insert,
     or_,
     select,
@@ -34,15 +39,19 @@ from digest.ledger import (
     Run,
     RunState,
     State,
+    leases,
 )
 from digest.ledger.backend import Backend
 from digest.ledger.histories import History, read_history, write_history
+from digest.ledger.leases import Lease
 from digest.ledger.owner import Owner, read_owner
-from digest.ledger.tables import attempts, contents, deliveries, runs
+from digest.ledger.seal import Seal, write_seal
+from digest.ledger.tables import COMMITS, attempts, closed, contents, deliveries, meta, runs
 
 CLAIM_LEASE = timedelta(seconds=480)
 COMMIT_LEASE = timedelta(seconds=660)  # the 600 s wait for the reply and a minute
 
+ENDED = (RunState.DONE, RunState.EXPIRED, RunState.SKIPPED)
 REMOVED = "recipient removed from the settings"
 
 # From which states an outcome may still be written; a late answer settles an unknown delivery.
@@ -53,6 +62,20 @@ _BEFORE = {
     State.DEFERRED: (*AT_WORK, State.UNKNOWN),
     State.PENDING: (*AT_WORK, State.UNKNOWN),
 }
+
+
+# What may be sent once more: its bytes have not been purged.
+_KEPT = deliveries.c.message.in_(select(contents.c.sha256))
+_OPEN = (*WAITING, *AT_WORK, State.UNKNOWN)
+
+
+@dataclass(frozen=True, slots=True)
+class Purged:
+    """What `purge` removed: editions with all that belongs to them, and the bytes of messages."""
+
+    editions: int
+    contents: int
+    size: int
 
 
 class Reader:
@@ -100,6 +123,19 @@ class Reader:
         rows = self._rows(query.order_by(deliveries.c.business_date, deliveries.c.key))
         return tuple(_as_delivery(row) for row in rows)
 
+    def ended_runs(self, dates: Collection[date]) -> dict[tuple[str, date], RunState]:
+        """Return how the runs of some dates ended, by digest and date, but for those with work left."""
+        query = select(runs.c.digest, runs.c.business_date, runs.c.state).where(
+            runs.c.correction == 0,
+            runs.c.business_date.in_(tuple(dates)),
+            runs.c.state.in_(ENDED),
+            ~_has((*WAITING, *AT_WORK)),
+        )
+        return {
+            (row["digest"], row["business_date"]): RunState(row["state"])
+            for row in self._rows(query)
+        }
+
     def edition(self, digest: str, business_date: date, *, correction: int = 0) -> str | None:
         """Return the frozen edition as JSON, None when none was frozen."""
         run = self.run(digest, business_date, correction=correction)
@@ -145,6 +181,9 @@ class Reader:
         """Return the frozen bytes of a delivery."""
         return self._content(delivery.message)
 
+    def __str__(self) -> str:
+        return str(self._backend)
+
     @staticmethod
     def _sent_runs(digest: str, before: date | None) -> Select[Any]:
         later = runs.alias()
@@ -165,7 +204,13 @@ class Reader:
 
     def _content(self, sha256: str) -> bytes:
         query = select(contents.c.content).where(contents.c.sha256 == sha256)
-        content: bytes = self._rows(query)[0]["content"]
+        rows = self._rows(query)
+        if not rows:
+            raise LedgerError(
+                f"{self._backend} no longer has the content {sha256[:12]}",
+                remedy="it was purged when its retention was over; its hash is all that is left",
+            )
+        content: bytes = rows[0]["content"]
         if hashlib.sha256(content).hexdigest() != sha256:
             raise LedgerError(
                 f"{self._backend} is damaged: content {sha256[:12]} has changed",
@@ -180,6 +225,10 @@ class Reader:
     def transaction(self) -> AbstractContextManager[Connection]:
         """Open a transaction, for a table that is declared in a module of its own."""
         return self._transaction()
+
+    def has(self, sha256: str) -> bool:
+        """Whether a content is there, or was purged."""
+        return bool(self._rows(select(contents.c.sha256).where(contents.c.sha256 == sha256)))
 
     def describe(self) -> str:
         """Say which database the ledger is in, and whom it can serve."""
@@ -200,6 +249,8 @@ class Ledger(Reader):
     """
 
     room = 50_000_000
+    claim_lease = CLAIM_LEASE
+    commit_lease = COMMIT_LEASE
 
     def __init__(
         self,
@@ -208,8 +259,10 @@ class Ledger(Reader):
         clock: Callable[[], datetime],
         owner: Owner,
         gone: Callable[[Owner], bool],
+        seal: Path | None = None,
     ) -> None:
         super().__init__(backend)
+        self._seal = seal
         self._clock = clock
         self._gone = gone
         self.owner = owner
@@ -227,6 +280,11 @@ class Ledger(Reader):
                 "created_at": now,
                 "changed_at": now,
             }
+            found = connection.execute(
+                select(deliveries.c.key).where(*_run(deliveries, digest, business_date, correction))
+            ).first()
+            if found is None:
+                _refuse_closed(connection, digest, business_date, correction)
             _insert_new(connection, runs, [row])
             query = select(runs).where(*_run(runs, digest, business_date, correction))
             return _as_run(connection.execute(query).mappings().one())
@@ -314,6 +372,7 @@ class Ledger(Reader):
                 for one in planned
             ]
             if rows:
+                _refuse_closed(connection, digest, business_date, correction)
                 _insert_new(connection, deliveries, rows)
             run = _run(runs, digest, business_date, correction)
             _mark(connection, run, now, RunState.SENDING)
@@ -334,6 +393,7 @@ class Ledger(Reader):
             deliveries.c.key.in_(keys),
             deliveries.c.state == State.CANCELLED,
             deliveries.c.note == REMOVED,
+            _KEPT,
         )
         with self._change() as (connection, now):
             values = {"state": State.PENDING, "note": None, "changed_at": now}
@@ -346,9 +406,8 @@ class Ledger(Reader):
 
     def expire_before(self, digest: str, business_date: date) -> int:
         """End the runs of earlier dates that nobody came back to in time; return how many deliveries."""
-        over = (RunState.DONE, RunState.EXPIRED, RunState.SKIPPED)
         earlier = (runs.c.digest == digest, runs.c.business_date < business_date)
-        left = update(runs).where(*earlier, runs.c.state.not_in(over), ~_has(AT_WORK))
+        left = update(runs).where(*earlier, runs.c.state.not_in(ENDED), ~_has(AT_WORK))
         with self._change() as (connection, now):
             served = left.where(_has(State), ~_has(WAITING))
             connection.execute(served.values(state=RunState.DONE, changed_at=now))
@@ -363,6 +422,7 @@ class Ledger(Reader):
             query = update(deliveries).where(
                 *_run(deliveries, digest, business_date, correction),
                 deliveries.c.state == State.EXPIRED,
+                _KEPT,
             )
             return connection.execute(query.values(values)).rowcount
 
@@ -373,6 +433,43 @@ class Ledger(Reader):
                 values["note"] = note
             query = update(deliveries).where(*chosen, deliveries.c.state.in_(WAITING))
             return connection.execute(query.values(values)).rowcount
+
+    def purge(self, digest: str, *, messages_before: date, editions_before: date) -> Purged:
+        """Remove what is settled and older than its retention, and give its room back.
+
+        The last edition sent stays, because the next one continues it. What is removed is not begun
+        again: its date is closed.
+
+        Args:
+            digest: id of the digest; what others need is kept.
+            messages_before: of earlier dates the messages' bytes go; rows and hashes stay.
+            editions_before: of earlier dates everything goes.
+        """
+        last = self.last_sent(digest)
+        with self._change() as (connection, _):
+            old = select(runs.c.business_date, runs.c.correction).where(
+                runs.c.digest == digest, runs.c.business_date < editions_before, ~_has(_OPEN)
+            )
+            going = [row for row in connection.execute(old).all() if row[0] != last]
+            for day, correction in going:
+                self._forget(connection, digest, day, correction)
+            if going:
+                _close(connection, digest, max(day for day, _ in going))
+            removed = connection.execute(
+                select(func.count(), func.sum(func.length(contents.c.content))).where(
+                    *_unneeded(digest, messages_before)
+                )
+            ).one()
+            connection.execute(delete(contents).where(*_unneeded(digest, messages_before)))
+        self._backend.compact()
+        return Purged(len(going), removed[0], removed[1] or 0)
+
+    @staticmethod
+    def _forget(connection: Connection, digest: str, day: date, correction: int) -> None:
+        keys = select(deliveries.c.key).where(*_run(deliveries, digest, day, correction))
+        connection.execute(delete(attempts).where(attempts.c.key.in_(keys)))
+        for table in (deliveries, runs):
+            connection.execute(delete(table).where(*_run(table, digest, day, correction)))
 
     # -------------------------------------------------------------------------------- deliveries
 
@@ -389,7 +486,7 @@ class Ledger(Reader):
                     generation=deliveries.c.generation + 1,
                     attempts=deliveries.c.attempts + 1,
                     owner=str(self.owner),
-                    lease_until=now + CLAIM_LEASE,
+                    lease_until=now + self.claim_lease,
                     next_at=None,
                     changed_at=now,
                 )
@@ -409,7 +506,7 @@ class Ledger(Reader):
         """Write down that the next thing sent hands the message over; False: send nothing.
 
         This is the fence: a process whose lease has run out, or whose delivery somebody else has
-        taken since, changes no row here.
+        taken since, changes no row here. What it lets pass is known to the seal before it is sent.
         """
         with self._change() as (connection, now):
             fenced = connection.execute(
@@ -420,9 +517,13 @@ class Ledger(Reader):
                     deliveries.c.state == State.CLAIMED,
                     deliveries.c.lease_until > now,
                 )
-                .values(state=State.COMMITTING, lease_until=now + COMMIT_LEASE, changed_at=now)
+                .values(state=State.COMMITTING, lease_until=now + self.commit_lease, changed_at=now)
             )
-            return fenced.rowcount == 1
+            if fenced.rowcount != 1:
+                return False
+            seal = _count_commit(connection, claim.key)
+        write_seal(self._seal, seal)
+        return True
 
     def record(
         self, claim: Claim, state: State, note: str, *, next_at: datetime | None = None
@@ -476,8 +577,8 @@ class Ledger(Reader):
                 _end_attempt(connection, Claim(one.key, one.generation), now, state, words)
         return tuple(left)
 
-    def resolve(self, key: str, decision: Decision) -> Delivery:
-        """Settle an unknown delivery by a person's decision and return it as it is now.
+    def resolve(self, key: str, decision: Decision, *, by: str = "by hand") -> Delivery:
+        """Settle an unknown delivery by somebody's decision and return it as it is now.
 
         Raises:
             LedgerError: there is no such delivery, it is not open to a decision, or a process
@@ -497,12 +598,65 @@ class Ledger(Reader):
                 Decision.CANCEL: {"state": State.CANCELLED},
             }
             values = choices[decision]
-            note = f"settled as {decision} by hand; before: {one.note or 'nothing'}"
+            note = f"settled as {decision} {by}; before: {one.note or 'nothing'}"
             changed = update(deliveries).where(deliveries.c.key == key)
             connection.execute(
                 changed.values(note=note, changed_at=now, next_at=None, lease_until=None, **values)
             )
             return _as_delivery(connection.execute(query).mappings().one())
+
+    def accept_restored(self, seal: Seal, *, do: bool) -> tuple[Delivery, ...]:
+        """Go on with a ledger that was restored from a backup; return what becomes unknown by it.
+
+        Without `do` nothing changes.
+
+        What was sent since the backup is not known any more. So no edition is begun up to the newest
+        one that the seal knows, and what waits of them becomes unknown, for a person to settle.
+        """
+        words = "perhaps sent before the ledger was restored from a backup"
+        lost: list[Delivery] = []
+        with self._change() as (connection, now):
+            for digest, day in seal.newest.items():
+                query = select(deliveries).where(
+                    deliveries.c.digest == digest,
+                    deliveries.c.business_date <= day,
+                    deliveries.c.state.in_((*WAITING, *AT_WORK)),
+                )
+                rows = connection.execute(query).mappings().all()
+                lost += [_as_delivery(row) for row in rows]
+            if not do:
+                return tuple(lost)
+            for digest, day in seal.newest.items():
+                _close(connection, digest, day)
+            for one in lost:
+                values = {"state": State.UNKNOWN, "note": words, "changed_at": now}
+                connection.execute(
+                    update(deliveries).where(deliveries.c.key == one.key).values(values)
+                )
+                claim = Claim(one.key, one.generation)
+                if one.state in AT_WORK:
+                    _end_attempt(connection, claim, now, State.UNKNOWN, words)
+            _set_commits(connection, seal.commits)
+        return tuple(lost)
+
+    # ------------------------------------------------------------------------------------ leases
+
+    def take_lease(self, name: str, length: timedelta) -> Lease:
+        """Take or renew a lease for this process; it may be somebody else's still, see `leases.take`."""
+        with self._change() as (connection, now):
+            return leases.take(
+                connection,
+                name,
+                self.owner,
+                now=now,
+                length=length,
+                gone=self._gone,
+            )
+
+    def give_lease_back(self, name: str) -> None:
+        """End this process's lease, so that another need not wait for its end."""
+        with self._change() as (connection, _):
+            leases.give_back(connection, name, self.owner)
 
     def _check_decision(self, one: Delivery, decision: Decision, now: datetime) -> None:
         allowed = {State.UNKNOWN} | (set(WAITING) if decision is Decision.CANCEL else set())
@@ -571,6 +725,57 @@ def _has(states: Iterable[State], run: FromClause = runs) -> ColumnElement[bool]
         )
         .exists()
     )
+
+
+def _unneeded(digest: str, before: date) -> tuple[ColumnElement[bool], ...]:
+    """What no edition and no message that has to be kept refers to."""
+    over = and_(
+        deliveries.c.digest == digest,
+        deliveries.c.business_date < before,
+        deliveries.c.state.not_in(_OPEN),
+    )
+    return (
+        contents.c.sha256.not_in(select(runs.c.edition).where(runs.c.edition.is_not(None))),
+        contents.c.sha256.not_in(select(deliveries.c.message).where(~over)),
+    )
+
+
+def _refuse_closed(
+    connection: Connection, digest: str, business_date: date, correction: int
+) -> None:
+    """Raise LedgerError for a date of which it is no longer known who got what.
+
+    A correction is a person's explicit act with a key of its own.
+    """
+    query = select(closed.c.until).where(closed.c.digest == digest)
+    until = connection.execute(query).scalar_one_or_none()
+    if until is not None and business_date <= until and not correction:
+        raise LedgerError(
+            f"{digest}: the edition of {business_date} may have been sent, but its records were purged "
+            f"or lost with a restored backup (up to {until}); it is not sent again",
+            remedy="the next edition covers its days",
+        )
+
+
+def _close(connection: Connection, digest: str, until: date) -> None:
+    """Begin no edition any more up to a date."""
+    _insert_new(connection, closed, [{"digest": digest, "until": until}])
+    later = (closed.c.digest == digest, closed.c.until < until)
+    connection.execute(update(closed).where(*later).values(until=until))
+
+
+def _count_commit(connection: Connection, key: str) -> Seal:
+    facts = {str(name): str(value) for name, value in connection.execute(select(meta))}
+    commits = int(facts.get(COMMITS, 0)) + 1
+    _set_commits(connection, commits)
+    query = select(deliveries.c.digest, deliveries.c.business_date).where(deliveries.c.key == key)
+    digest, day = connection.execute(query).one()
+    return Seal(facts["instance_id"], commits, {digest: day})
+
+
+def _set_commits(connection: Connection, commits: int) -> None:
+    _insert_new(connection, meta, [{"key": COMMITS, "value": "0"}])
+    connection.execute(update(meta).where(meta.c.key == COMMITS).values(value=str(commits)))
 
 
 def _end_attempt(

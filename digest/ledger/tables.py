@@ -25,6 +25,7 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 
 SCHEMA_VERSION = 2
 PRODUCT = "sla-digest ledger"
+COMMITS = "commits"  # key of `meta`: how many messages were let go
 
 
 class Instant(TypeDecorator[datetime]):
@@ -123,4 +124,12 @@ attempts = Table(
     Column("ended_at", Instant),
     Column("outcome", String(20)),
     Column("words", Text),
+)
+
+# Up to which date no edition is begun any more: its records were purged, or lost with a restored backup.
+closed = Table(
+    "closed",
+    metadata,
+    Column("digest", String(200), primary_key=True),
+    Column("until", Date, nullable=False),
 )

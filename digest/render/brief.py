@@ -39,7 +39,19 @@ def brief(view: View, locale: Locale, *, title: str, segments_first: tuple[str, 
         else None,
         facts=tuple(fact for fact in view.footer if fact[0] in _facts(locale)),
         corrected=locale.gettext("Corrected, see the thread"),
+        correction=tuple(_correction(view, locale)),
     )
+
+
+def _correction(view: View, locale: Locale) -> list[str]:
+    said = view.correction
+    if said is None:
+        return []
+    figures = [
+        locale.gettext("%(label)s: %(value)s", label=what, value=moved)
+        for what, moved in said.figures
+    ]
+    return [said.heading, *filter(None, [said.reason]), *figures, *filter(None, [said.more])]
 
 
 def _changes(view: View, locale: Locale) -> list[str]:

@@ -6,7 +6,18 @@ from decimal import Decimal
 from fractions import Fraction
 
 from digest.actions import actions
-from digest.model import Action, Bridge, Drift, Edition, FollowUp, Forecast, Row, Scorecard, Value
+from digest.model import (
+    Action,
+    Bridge,
+    Corrects,
+    Drift,
+    Edition,
+    FollowUp,
+    Forecast,
+    Row,
+    Scorecard,
+    Value,
+)
 from digest.render import words
 from digest.render.locales import Locale, half_up, locale_for
 from digest.render.view import safe_link
@@ -47,6 +58,27 @@ def scorecard_json(edition: Edition, language: str | None = None) -> Json:
         },
         "warnings": words.warnings(locale, edition.warnings),
         "link": safe_link(edition.link),
+        "correction": _correction(edition.corrects),
+    }
+
+
+def _correction(facts: Corrects | None) -> Json | None:
+    if facts is None:
+        return None
+    return {
+        "number": facts.number,
+        "sent_at": facts.sent_at.isoformat(),
+        "reason": facts.reason,
+        "figures": [
+            {
+                "month": one.month.isoformat(),
+                "segment": one.segment,
+                "figure": one.figure.value,
+                "before": one.before,
+                "now": one.now,
+            }
+            for one in facts.figures
+        ],
     }
 
 

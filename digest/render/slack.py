@@ -28,7 +28,7 @@ LONGEST_PLAIN = 3_900  # Slack folds longer texts away
 MOST_ROWS = 15
 EMPTY = "-"  # an empty cell is refused
 _LONGEST_HEADER, _LONGEST_SECTION, _LONGEST_FIELD, _LONGEST_FACT = 150, 3_000, 2_000, 300
-_MOST_WARNINGS, _MOST_CHANGES = 4, 8
+_MOST_WARNINGS, _MOST_CHANGES, _LONGEST_CORRECTED = 4, 8, 160
 _TEST = "[TEST]"
 
 
@@ -46,7 +46,8 @@ def pack(
 
     `text`, `blocks`, `metadata` and the `unfurl_` switches are the message. The channel also finds here,
     under names that it takes out: `plain`, the one fallback when Slack refuses the blocks; `corrected`,
-    the block that a later correction puts on top; and with `chart` the picture for the thread.
+    the block that a later correction puts on top; in a correction `correction`, what its thread says; and
+    with `chart` the picture for the thread.
 
     Raises:
         ValueError: the message has no short form, or breaks a limit of Slack, which is a bug.
@@ -69,6 +70,8 @@ def pack(
         "plain": _plain(message.brief, locale, test=test),
         "corrected": mark[0],
     }
+    if message.brief.correction:
+        packed["correction"] = "\n".join(_corrected(message.brief))
     if chart and message.images:
         image = message.images[0]
         packed["chart"] = {
@@ -110,28 +113,39 @@ def _blocks(brief: Brief, locale: Locale, *, rows: int, test: bool) -> list[Bloc
     blocks = [
         _header(brief),
         _section(
-            *_verdict(brief), *(f"! {escaped(one)}" for one in brief.warnings[:_MOST_WARNINGS])
+            *_corrected(brief),
+            *_verdict(brief),
+            *(f"! {escaped(one)}" for one in brief.warnings[:_MOST_WARNINGS]),
         ),
-        {"type": "section", "fields": [_field(figure) for figure in brief.figures]},
     ]
+    if brief.figures:
+        blocks.append({"type": "section", "fields": [_field(figure) for figure in brief.figures]})
     if brief.changes:
         blocks.append(_section(*map(escaped, _some(brief.changes, locale))))
     if rows:
         blocks.append(_table(brief, locale, rows))
     elif brief.rows:
-        blocks[1] = _section(*_verdict(brief), escaped(_more(locale, len(brief.rows))))
+        more = escaped(_more(locale, len(brief.rows)))
+        blocks[1] = _section(*_corrected(brief), *_verdict(brief), more)
     if brief.link:
         words, address = brief.link
         blocks.append(_section(f"<{_target(address)}|{escaped(words)}>"))
-    blocks.append(_context(_facts(brief, test=test)))
+    if facts := _facts(brief, test=test):
+        blocks.append(_context(facts))
     return blocks
 
 
 def _least(brief: Brief, *, test: bool) -> list[Block]:
     """Build what is left when names in far-off scripts fill everything: verdict, figures, origin."""
     cut = [_cut(fact, 80) for fact in _facts(brief, test=test)]
-    first = _section(_cut(_verdict(brief)[0], LONGEST_TEXT))
-    return [_header(brief), first, _context(cut)]
+    first = _section(*_corrected(brief)[:1], _cut(_verdict(brief)[0], LONGEST_TEXT))
+    return [_header(brief), first, *([_context(cut)] if cut else [])]
+
+
+def _corrected(brief: Brief) -> list[str]:
+    """Say what a correction corrects, why, and which figures moved."""
+    lines = [_cut(escaped(line), _LONGEST_CORRECTED) for line in brief.correction]
+    return [f"*{lines[0]}*", *lines[1:]] if lines else []
 
 
 def _header(brief: Brief) -> Block:
@@ -207,7 +221,7 @@ def _context(texts: Sequence[str]) -> Block:
 
 def _facts(brief: Brief, *, test: bool) -> list[str]:
     facts = [f"{label}: {text}" for label, text in brief.facts]
-    return [_TEST, *facts] if test else facts or [EMPTY]
+    return [_TEST, *facts] if test else facts
 
 
 def _target(address: str) -> str:
@@ -232,6 +246,7 @@ def _cut(text: str, longest: int) -> str:
 def _plain(brief: Brief, locale: Locale, *, test: bool) -> str:
     """Write the message without blocks: whole lines, as many as people read."""
     lines = [
+        *_corrected(brief),
         escaped(brief.summary),
         *(f"! {escaped(one)}" for one in brief.warnings[:_MOST_WARNINGS]),
         *(escaped(_figure_said(figure)) for figure in brief.figures),

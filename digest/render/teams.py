@@ -93,7 +93,7 @@ def _body(brief: Brief, locale: Locale, *, rows: int, test: bool) -> list[Elemen
 
 
 def _least(brief: Brief, *, test: bool) -> list[Element]:
-    return [*_head(brief)[:2], *_foot(brief, test=test)[:1]]
+    return [*_head(brief)[: 2 + min(1, len(brief.correction))], *_foot(brief, test=test)[:1]]
 
 
 def _head(brief: Brief) -> list[Element]:
@@ -101,8 +101,16 @@ def _head(brief: Brief) -> list[Element]:
     first, *others = brief.sentences
     return [
         _line(_run(brief.title, weight="Bolder", size="Large")),
+        *_correction(brief),
         _line(_run(f"{sign} {word} ", weight="Bolder", color=_COLOURS[look]), _run(first)),
         *(_line(_run(sentence), spacing="None") for sentence in others),
+    ]
+
+
+def _correction(brief: Brief) -> list[Element]:
+    return [
+        _line(_run(line, weight="Bolder" if number == 0 else "Default"), spacing="None")
+        for number, line in enumerate(brief.correction)
     ]
 
 

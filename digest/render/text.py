@@ -172,6 +172,7 @@ def terminal(view: View, locale: Locale) -> str:
     """Lay out the blocks of a terminal's edition, in 80 columns."""
     blocks = [
         f"{view.title}  ·  {view.date}",
+        _terminal_correction(view, locale),
         "\n".join(
             [
                 _line(f"{view.pill.sign} {view.pill.word.upper()}  {view.headline}", 0, 2),
@@ -201,6 +202,18 @@ def terminal(view: View, locale: Locale) -> str:
 
 def _line(sentence: str, indent: int = 0, hanging: int = 0) -> str:
     return wrap(sentence, indent, hanging, width=TERMINAL)
+
+
+def _terminal_correction(view: View, locale: Locale) -> str:
+    said = view.correction
+    if said is None:
+        return ""
+    figures = [
+        locale.gettext("%(label)s: %(value)s", label=what, value=moved)
+        for what, moved in said.figures
+    ]
+    lines = (f"! {said.heading}", *filter(None, [said.reason, *figures, said.more]))
+    return "\n".join(_line(line, 2 if number else 0, 4) for number, line in enumerate(lines))
 
 
 def _terminal_figures(view: View) -> str:

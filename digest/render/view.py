@@ -18,8 +18,10 @@ from digest.actions import actions
 from digest.model import (
     Brand,
     Bridge,
+    CorrectedFigure,
     Drift,
     Edition,
+    FigureCode,
     FollowUp,
     NoteCode,
     Period,
@@ -36,6 +38,8 @@ from digest.render.words import NONE
 MOST_ROWS = 25
 WIDEST_NOTE = 90
 LETTERS_OF_REST = 600
+LONGEST_REASON = 300
+MOST_MOVED = 9  # the total and the segments of most digests; the scorecard has all
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,10 +174,25 @@ class FollowUpBlock:
 
 
 @dataclass(frozen=True, slots=True)
+class Correction:
+    """What is corrected, why (None when nobody says), and (what, "old → new") of figures that moved.
+
+    Attributes:
+        more: "3 more" where there are too many figures to name, else None.
+    """
+
+    heading: str
+    reason: str | None
+    figures: tuple[tuple[str, str], ...]
+    more: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class View:
     """Everything a template can print.
 
     Attributes:
+        correction: None in the edition of the day.
         support: sentences under the headline. banner: data warnings. best_worst: month close only.
         today: what the day needs, at most three sentences. footer: (label, text) pairs in order.
         chart_alt: the picture in words; the picture itself is there when `chart` is true.
@@ -188,6 +207,7 @@ class View:
     preheader: str
     pill: Pill
     headline: str
+    correction: Correction | None
     support: tuple[str, ...]
     banner: tuple[str, ...]
     figures: tuple[Figure, ...]
@@ -232,10 +252,11 @@ def view(
         title=shown(edition.title),
         date=locale.full_day(edition.business_date),
         month=locale.month_year(card.period.start),
-        subject=words.subject(locale, card),
+        subject=words.subject(locale, card, corrects=edition.corrects is not None),
         preheader=words.preheader(locale, edition, card),
         pill=_pill(locale, card.total.status),
         headline=_without_orphan(words.headline(locale, card)),
+        correction=_correction(locale, edition),
         support=words.support(locale, card),
         banner=_banner(locale, edition, card),
         figures=_closed_figures(locale, card) if card.closed else _figures(locale, card),
@@ -269,6 +290,37 @@ def safe_link(link: str | None) -> str | None:
         parts.scheme == "mailto" and parts.path
     )
     return link if allowed else None
+
+
+# ------------------------------------------------------------------------------------ a correction
+
+
+def _correction(locale: Locale, edition: Edition) -> Correction | None:
+    facts = edition.corrects
+    if facts is None:
+        return None
+    zone = edition.scorecard.period.timezone
+    reason = shown(facts.reason, LONGEST_REASON) if facts.reason else None
+    return Correction(
+        words.corrected_edition(locale, edition.business_date, facts.sent_at, zone),
+        reason and locale.gettext("Why: %(reason)s", reason=reason),
+        tuple(
+            (
+                words.corrected_figure(locale, figure, with_month=edition.closed is not None),
+                " → ".join(_corrected(locale, figure, n) for n in (figure.before, figure.now)),
+            )
+            for figure in facts.figures[:MOST_MOVED]
+        ),
+        locale.ngettext("%(n)s more", "%(n)s more", len(facts.figures) - MOST_MOVED)
+        if len(facts.figures) > MOST_MOVED
+        else None,
+    )
+
+
+def _corrected(locale: Locale, figure: CorrectedFigure, value: int | None) -> str:
+    if value is None:
+        return NONE
+    return locale.signed(value) if figure.figure is FigureCode.GAP else locale.number(value)
 
 
 # ------------------------------------------------------------------------------- verdict and tiles

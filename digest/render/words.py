@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from fractions import Fraction
 from itertools import accumulate
+from zoneinfo import ZoneInfo
 
 from digest.model import (
     UNASSIGNED,
     Action,
     ActionCode,
+    CorrectedFigure,
     Correction,
     Edition,
+    FigureCode,
     Note,
     NoteCode,
     Row,
@@ -100,8 +103,36 @@ def plan_gap(locale: Locale, gap: int) -> str:
     return locale.ngettext("%(n)s ahead of plan", "%(n)s ahead of plan", gap)
 
 
-def subject(locale: Locale, card: Scorecard) -> str:
-    """Return the subject: month, figures, verdict and what each day must bring."""
+def subject(locale: Locale, card: Scorecard, *, corrects: bool = False) -> str:
+    """Return the subject: month, figures, verdict and what each day must bring; marked in a correction."""
+    said = _subject(locale, card)
+    return locale.gettext("Correction: %(subject)s", subject=said) if corrects else said
+
+
+def corrected_edition(locale: Locale, day: date, sent_at: datetime, zone: str) -> str:
+    """Name the edition that is corrected, by its day and the hour at which people got it."""
+    at = f"{sent_at.astimezone(ZoneInfo(zone)):%H:%M}"
+    return locale.gettext(
+        "Correction of the edition of %(day)s, sent at %(time)s",
+        day=locale.full_day(day),
+        time=at,
+    )
+
+
+def corrected_figure(locale: Locale, figure: CorrectedFigure, *, with_month: bool) -> str:
+    """Name a figure that moved; with its month where an edition speaks of two."""
+    name = segment_name(locale, figure.segment)
+    if with_month:
+        name = f"{name} ({locale.month(figure.month)})"
+    codes = {
+        FigureCode.LEADS: locale.gettext("%(name)s, leads", name=name),
+        FigureCode.GOAL: locale.gettext("%(name)s, goal", name=name),
+        FigureCode.GAP: locale.gettext("%(name)s, gap to plan", name=name),
+    }
+    return codes[figure.figure]
+
+
+def _subject(locale: Locale, card: Scorecard) -> str:
     total = card.total
     month = locale.month(card.period.start)
     values = {

@@ -52,22 +52,34 @@ def load_many(
     sending one of them would hide the other behind the same ledger entries.
     """
     loaded: list[Settings] = []
-    errors: list[ConfigError] = []
-    for path in {path.absolute(): path for path in _files(paths, errors)}.values():
+    files, errors = files_of(paths)
+    for path in files:
         try:
             loaded.append(load(path, environment=environment, keyring=keyring))
         except ConfigError as error:
             errors.append(error)
-    by_id: dict[str, list[Settings]] = {}
+    shared = shared_ids(loaded)
+    errors.extend(shared.values())
+    return [settings for settings in loaded if settings.id not in shared], errors
+
+
+def shared_ids(loaded: Sequence[Settings]) -> dict[str, ConfigError]:
+    """Return the ids that stand in more than one file, each with what is wrong."""
+    by_id: dict[str, list[str]] = {}
     for settings in loaded:
-        by_id.setdefault(settings.id, []).append(settings)
-    for name, same in by_id.items():
-        if len(same) > 1:
-            files = ", ".join(str(settings.path) for settings in same)
-            errors.append(
-                ConfigError(f"id: {name!r} is used by {files}; give each file its own id")
-            )
-    return [settings for settings in loaded if len(by_id[settings.id]) == 1], errors
+        by_id.setdefault(settings.id, []).append(str(settings.path))
+    return {
+        name: ConfigError(f"id: {name!r} is used by {', '.join(same)}; give each file its own id")
+        for name, same in by_id.items()
+        if len(same) > 1
+    }
+
+
+def files_of(paths: Sequence[Path]) -> tuple[list[Path], list[ConfigError]]:
+    """Return the settings files of files and folders, each once, and what is wrong with a folder."""
+    errors: list[ConfigError] = []
+    found = {path.absolute(): path for path in _files(paths, errors)}
+    return list(found.values()), errors
 
 
 def _files(paths: Sequence[Path], errors: list[ConfigError]) -> Iterator[Path]:

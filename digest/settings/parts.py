@@ -47,6 +47,7 @@ from digest.settings.sections import (
     Head,
     HeartbeatSection,
     Hold,
+    Retention,
     Schedule,
     SegmentSection,
     SlaSection,
@@ -76,6 +77,7 @@ TOP = (
     "brand",
     "schedule",
     "hold",
+    "retention",
     "unassigned",
     "thresholds",
     "calendar",
@@ -100,6 +102,7 @@ def assemble(path: Path, data: Table, mistakes: Mistakes) -> Settings | None:
     head = _head(reading)
     schedule = _schedule(reading)
     hold = reading.section(Hold, "hold")
+    retention = reading.section(Retention, "retention")
     unassigned = reading.section(Unassigned, "unassigned")
     limits = reading.section(StatusThresholds, "thresholds")
     language = head.language if head else "en"
@@ -120,6 +123,7 @@ def assemble(path: Path, data: Table, mistakes: Mistakes) -> Settings | None:
         return None
     # A part that is None has noted a mistake, so from here on there is none.
     head, schedule = cast("Head", head), cast("Schedule", schedule)
+    retention = cast("Retention", retention)
     hold, unassigned = cast("Hold", hold), cast("Unassigned", unassigned)
     return Settings(
         path=path.absolute(),
@@ -146,6 +150,8 @@ def assemble(path: Path, data: Table, mistakes: Mistakes) -> Settings | None:
         send_until=schedule.send_until,
         spread=timedelta(minutes=schedule.spread_minutes),
         ledger=ledger,
+        messages_days=retention.messages_days,
+        editions_days=retention.editions_days,
         worksheet=_worksheet(reading),
         max_drop_leads=hold.max_drop_leads,
         max_drop_share=hold.max_drop_share,
@@ -463,6 +469,7 @@ def all_settings() -> tuple[str, ...]:
         "brand": BrandSection,
         "schedule": Schedule,
         "hold": Hold,
+        "retention": Retention,
         "unassigned": Unassigned,
         "thresholds": StatusThresholds,
         "calendar": CalendarSection,

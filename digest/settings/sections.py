@@ -201,6 +201,9 @@ Weekdays = Annotated[tuple[str, ...], PlainValidator(_list_of(_weekday))]
 UpTo1000 = Annotated[int, PlainValidator(_whole(0, 1000))]
 UpTo100 = Annotated[int, PlainValidator(_whole(0, 100))]
 UpToADay = Annotated[int, PlainValidator(_whole(0, 24 * 60))]
+MessagesDays = Annotated[int, PlainValidator(_whole(1, 4000))]
+# The forecast's record and the usual pace look back a year.
+EditionsDays = Annotated[int, PlainValidator(_whole(62, 4000))]
 AtLeastOne = Annotated[int, PlainValidator(_whole(1, 100))]
 Count = Annotated[int, PlainValidator(_whole(0, 10_000_000))]
 
@@ -263,6 +266,21 @@ class HeartbeatSection:
     """[heartbeat]: the dead-man's switch outside."""
 
     url: PingUrl
+
+
+@dataclass(frozen=True)
+class Retention:
+    """[retention]: how long `digest history --purge` keeps what is settled, in days."""
+
+    messages_days: MessagesDays = 14
+    editions_days: EditionsDays = 400
+
+    def __post_init__(self) -> None:
+        if self.messages_days > self.editions_days:
+            raise ValueError(
+                f"messages_days: found {self.messages_days}; "
+                f"allowed: at most the {self.editions_days} of editions_days"
+            )
 
 
 @dataclass(frozen=True)

@@ -61,6 +61,7 @@ class Settings:
         close_rates: which customers a measured close rate counts, see `sla.measured`.
         send_at, send_until: local times. spread: delay that is the same every day for one digest.
         ledger: file or database. worksheet: the file of the plan, None when it stands in the settings.
+        messages_days, editions_days: how long a purge keeps what is settled.
         max_drop_leads, max_drop_share: a larger fall of the month's leads holds the edition.
         unassigned_leads, unassigned_share: from here on leads without a segment call for a warning.
         alerts: whom to tell. heartbeat: address of the dead-man's switch, None for none.
@@ -93,6 +94,8 @@ class Settings:
     send_until: time
     spread: timedelta
     ledger: Place
+    messages_days: int
+    editions_days: int
     worksheet: Path | None
     max_drop_leads: int
     max_drop_share: Fraction

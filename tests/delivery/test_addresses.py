@@ -5,6 +5,7 @@ import pytest
 from digest.addresses import Mailbox, ascii_address, mailbox, masked
 
 
+@pytest.mark.failure("M10")
 @pytest.mark.parametrize(
     ("text", "address"),
     [
@@ -18,6 +19,7 @@ def test_an_address_has_one_spelling(text: str, address: str) -> None:
     assert ascii_address(text) == address
 
 
+@pytest.mark.failure("M10")
 @pytest.mark.parametrize(
     "text",
     [

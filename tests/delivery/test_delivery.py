@@ -632,6 +632,95 @@ def test_an_unknown_outcome_is_never_resent_and_told_in_each_call(
     )
 
 
+@dataclass
+class Remembering(Outbox):
+    """A relay that knows a mail again for a while, by a key that the mail carries."""
+
+    period: timedelta | None = timedelta(minutes=15)
+
+    def remembers(self, envelope: Envelope) -> timedelta | None:
+        return self.period if envelope.content else None
+
+
+def lost() -> OutcomeUnknownError:
+    return OutcomeUnknownError("outbox", "no answer")
+
+
+@pytest.mark.failure("M7")
+def test_an_unknown_outcome_is_tried_once_more_where_the_other_side_knows_it_again(
+    sender: Sender,
+) -> None:
+    relay = Remembering(errors=[(BEN, lost())])
+
+    result = replace(sender, channels={"mail": relay}).send()
+
+    assert exit_and_states(result) == (0, ["sent"] * 3)
+    assert relay.tried.count(BEN) == 2
+    row = sender.ledger.delivery(delivery_key("leads", TODAY, "mail", BEN))
+    assert row is not None
+    assert relay.sent[-1] == Envelope(row.key, BEN, sender.ledger.message(row))
+
+
+@pytest.mark.failure("M7")
+@pytest.mark.parametrize(
+    ("period", "minutes", "tries"),
+    [(15, 7, 2), (15, 9, 1), (5, 0, 1), (None, 0, 1)],
+)
+def test_nothing_is_tried_again_when_the_other_side_may_have_forgotten_it(
+    sender: Sender, clock: Clock, period: int | None, minutes: int, tries: int
+) -> None:
+    forgetful = replace(sender, channels={"mail": Outbox(errors=[(BEN, lost())])})
+    assert forgetful.send().exit_code == 5
+    clock.forward(minutes=minutes)
+    relay = Remembering(period=None if period is None else timedelta(minutes=period))
+
+    result = replace(sender, channels={"mail": relay}).send()
+
+    assert 1 + relay.tried.count(BEN) == tries
+    assert result.exit_code == (0 if tries == 2 else 5)
+
+
+@pytest.mark.failure("M7")
+def test_what_is_lost_again_and_again_is_tried_once_a_call_while_it_is_remembered(
+    sender: Sender, clock: Clock
+) -> None:
+    relay = Remembering(errors=[(BEN, lost())] * 9)
+    there = replace(sender, channels={"mail": relay})
+    tries = []
+    for _ in range(5):
+        assert there.send().exit_code == 5
+        tries.append(relay.tried.count(BEN))
+        clock.forward(minutes=4)
+
+    # From the ninth minute on a fresh try might end after the quarter of an hour since the first one.
+    assert tries == [2, 3, 4, 4, 4]
+
+
+@pytest.mark.failure("M7")
+def test_an_unknown_outcome_that_another_process_may_still_settle_is_left_to_it(
+    sender: Sender, tmp_path: Path, clock: Clock
+) -> None:
+    relay = Remembering(recipients=(Recipient(BEN),))
+    here = replace(sender, channels={"mail": relay})
+
+    def die(step: str) -> None:
+        if step == "committed":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        here.send(hook=die)
+    clock.forward(minutes=12)
+    relay.period = timedelta(hours=1)
+    relay.sent.clear()
+
+    result = here.send()
+
+    assert exit_and_states(result) == (5, ["unknown"])
+    assert relay.sent == []
+    elsewhere = replace(here, ledger=a_ledger(tmp_path / "ledger.db", clock, gone=lambda _: True))
+    assert elsewhere.send().exit_code == 0
+
+
 def test_an_unknown_outcome_of_an_earlier_day_is_told_until_it_is_settled(
     sender: Sender, outbox: Outbox, clock: Clock
 ) -> None:

@@ -158,6 +158,7 @@ OF_FORM = (
 )  # fmt: skip
 
 
+@pytest.mark.failure("S2")
 @pytest.mark.parametrize("way", POST)
 @pytest.mark.parametrize("event", MAYBE)
 def test_what_may_have_arrived_is_unknown_and_never_repeated(
@@ -179,6 +180,7 @@ def test_what_may_have_arrived_is_unknown_and_never_repeated(
     assert len(slack.posts) <= 1
 
 
+@pytest.mark.failure("S2", "S5")
 @pytest.mark.parametrize("code", ["internal_error", "fatal_error"])
 def test_an_error_inside_slack_leaves_the_outcome_open(
     sender: Sender, slack: SlackServer, code: str
@@ -191,6 +193,7 @@ def test_an_error_inside_slack_leaves_the_outcome_open(
     assert code in result.lines[0]
 
 
+@pytest.mark.failure("S4", "S5")
 @pytest.mark.parametrize("code", REFUSED)
 def test_a_refusal_is_final_and_names_the_remedy(
     sender: Sender, slack: SlackServer, code: str
@@ -206,6 +209,7 @@ def test_a_refusal_is_final_and_names_the_remedy(
     assert slack.posts == []
 
 
+@pytest.mark.failure("S4")
 @pytest.mark.parametrize("answer", BY_HOOK)
 def test_a_webhooks_refusal_is_final_too(sender: Sender, slack: SlackServer, answer: str) -> None:
     slack.faults = (Fault("webhook", "error", answer),)
@@ -217,12 +221,14 @@ def test_a_webhooks_refusal_is_final_too(sender: Sender, slack: SlackServer, ans
     assert slack.count("webhook") == 1
 
 
+@pytest.mark.failure("S2")
 def test_a_webhook_that_rolls_up_an_error_is_unknown(sender: Sender, slack: SlackServer) -> None:
     slack.faults = (Fault("webhook", "error", "rollup_error 500"),)
 
     assert came_to(through_the_webhook(sender, slack).send()) == ("unknown", 5)
 
 
+@pytest.mark.failure("S3", "S5")
 @pytest.mark.parametrize("code", OF_FORM)
 def test_refused_blocks_go_out_once_more_as_plain_text(
     sender: Sender, slack: SlackServer, code: str, caplog: pytest.LogCaptureFixture
@@ -242,6 +248,7 @@ def test_refused_blocks_go_out_once_more_as_plain_text(
     assert slack.count("chat.postMessage") == 2
 
 
+@pytest.mark.failure("S3")
 def test_the_log_says_which_block_was_refused(
     sender: Sender, slack: SlackServer, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -257,6 +264,7 @@ def test_the_log_says_which_block_was_refused(
     assert "[json-pointer:/blocks/3]" in caplog.text
 
 
+@pytest.mark.failure("S3")
 @pytest.mark.parametrize("code", ["invalid_payload", "invalid_blocks"])
 def test_a_webhook_has_the_same_one_fallback(sender: Sender, slack: SlackServer, code: str) -> None:
     slack.faults = (Fault("webhook", "error", code, times=1),)
@@ -268,6 +276,7 @@ def test_a_webhook_has_the_same_one_fallback(sender: Sender, slack: SlackServer,
     assert len(slack.posts) == 1
 
 
+@pytest.mark.failure("S3")
 @pytest.mark.parametrize("way", POST)
 def test_the_fallback_is_tried_once(sender: Sender, slack: SlackServer, way: str) -> None:
     slack.faults = (Fault(POST[way], "error", "invalid_blocks"),)
@@ -279,6 +288,7 @@ def test_the_fallback_is_tried_once(sender: Sender, slack: SlackServer, way: str
     assert slack.count(POST[way]) == 2
 
 
+@pytest.mark.failure("S2")
 def test_an_answer_of_ok_without_a_name_for_the_message_is_unknown(
     sender: Sender, slack: SlackServer
 ) -> None:
@@ -303,6 +313,7 @@ def test_a_workspace_that_cannot_be_reached_has_nothing_and_is_tried_again(
     assert slack.posts == []
 
 
+@pytest.mark.failure("S2")
 @pytest.mark.parametrize("way", POST)
 def test_a_missing_answer_ends_after_the_timeout_with_one_post(
     sender: Sender, slack: SlackServer, way: str
@@ -325,6 +336,7 @@ def test_the_product_waits_30_seconds_for_an_answer() -> None:
 # ------------------------------------------------------------------------------------------ Retry-After
 
 
+@pytest.mark.failure("S1")
 @pytest.mark.parametrize("way", POST)
 @pytest.mark.parametrize(
     ("asked", "waits"),
@@ -344,6 +356,7 @@ def test_slack_is_given_the_time_it_asks_for(
     assert came_to(result) == (("sent", 0) if waits else ("pending", 4))
 
 
+@pytest.mark.failure("S1")
 def test_a_long_wait_is_for_the_next_call(sender: Sender, slack: SlackServer) -> None:
     slack.faults = (Fault("chat.postMessage", "busy", "400", times=1),)
 
@@ -358,6 +371,7 @@ def test_a_long_wait_is_for_the_next_call(sender: Sender, slack: SlackServer) ->
     assert slack.count("chat.postMessage") == 2
 
 
+@pytest.mark.failure("S1", "S5")
 @pytest.mark.parametrize("code", ["ratelimited", "rate_limited"])
 def test_busy_said_in_the_body_is_busy_too(sender: Sender, slack: SlackServer, code: str) -> None:
     slack.faults = (Fault("chat.postMessage", "error", code, times=1),)
@@ -369,6 +383,7 @@ def test_busy_said_in_the_body_is_busy_too(sender: Sender, slack: SlackServer, c
 # --------------------------------------------------------------------------------- unknown outcomes
 
 
+@pytest.mark.failure("S2")
 @pytest.mark.parametrize("mode", ["drop", "reset"])
 def test_a_post_whose_answer_was_lost_is_found_and_not_repeated(
     sender: Sender, slack: SlackServer, mode: str
@@ -660,6 +675,7 @@ def test_a_check_names_each_missing_scope(slack: SlackServer) -> None:
     ]
 
 
+@pytest.mark.failure("S4")
 @pytest.mark.parametrize(
     ("change", "level", "words"),
     [

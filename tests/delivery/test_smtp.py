@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import base64
 import re
+import socket
 import ssl
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -79,6 +81,45 @@ def test_each_recipient_gets_one_message_over_one_connection() -> None:
     assert told.commits == 3
 
 
+@pytest.mark.failure("M1", "M3")
+@pytest.mark.parametrize("mode", ["hang", "drop", "reset", "slow", "421 4.3.2 closing"])
+@pytest.mark.parametrize("stage", ["greeting", "EHLO", "STARTTLS", "AUTH"])
+def test_nobody_is_mailed_when_the_beginning_fails_and_it_may_be_tried_again(
+    authority: Authority, stage: str, mode: str
+) -> None:
+    timeouts = impatient(setup=0.6, command=0.5) if mode in ("hang", "slow") else PATIENT
+    fault = Fault(stage, mode)
+    with server(
+        fault, tls=authority.context("localhost"), users={"u": PASSWORD}, interval=0.2
+    ) as relay:
+        settings = a_relay(
+            relay.port,
+            host="localhost",
+            security="starttls",
+            ca_file=authority.file,
+            username="u",
+            password=Secret(PASSWORD),
+            timeouts=timeouts,
+        )
+        told = deliver_all(settings)
+
+    assert list(told.outcomes.values()) == ["not sent"] * 3
+    assert not told.errors[TEAM[0]].permanent
+    assert (relay.connections, relay.count("MAIL"), relay.accepted) == (1, 0, [])
+
+
+@pytest.mark.failure("M6", "M7")
+@pytest.mark.parametrize("mode", ["hang", "drop", "reset", "slow", "421 4.3.2 closing", "500 what"])
+def test_an_error_on_quit_changes_nothing_any_more(mode: str) -> None:
+    with server(Fault("QUIT", mode), interval=0.3) as relay:
+        began = time.monotonic()
+        told = deliver_all(a_relay(relay.port), TEAM[:1])
+
+    assert told.outcomes == {TEAM[0]: "sent"}
+    assert len(relay.accepted) == 1
+    assert time.monotonic() - began < 9  # a goodbye is waited for five seconds
+
+
 def test_nothing_is_contacted_before_the_first_delivery() -> None:
     with server() as relay, a_relay(relay.port).session():
         pass
@@ -86,6 +127,7 @@ def test_nothing_is_contacted_before_the_first_delivery() -> None:
     assert relay.connections == 0
 
 
+@pytest.mark.failure("M1", "M3", "M7")
 @pytest.mark.parametrize("mode", ["hang", "drop", "reset", "421 4.3.2 closing"])
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_fault_at_any_stage_has_the_right_outcome(stage: str, mode: str) -> None:
@@ -101,6 +143,7 @@ def test_a_fault_at_any_stage_has_the_right_outcome(stage: str, mode: str) -> No
     assert relay.connections == 1
 
 
+@pytest.mark.failure("M7")
 @pytest.mark.parametrize("mode", ["hang", "drop", "reset"])
 def test_a_lost_answer_to_an_accepted_message_is_unknown_and_the_others_are_served(
     mode: str,
@@ -114,6 +157,7 @@ def test_a_lost_answer_to_an_accepted_message_is_unknown_and_the_others_are_serv
     assert relay.connections == 2
 
 
+@pytest.mark.failure("M3", "M4", "M6")
 @pytest.mark.parametrize("position", [0, 1, 2])
 @pytest.mark.parametrize("code", ["450", "452", "550", "552", "554"])
 @pytest.mark.parametrize("stage", ["RCPT", "DATA", "dot"])
@@ -132,6 +176,7 @@ def test_a_code_for_one_recipient_concerns_only_that_one(
     ]
 
 
+@pytest.mark.failure("M5")
 def test_a_refused_sender_is_refused_once_and_stops_the_rest() -> None:
     with server(Fault("MAIL", "550 5.7.1 not your domain")) as relay:
         told = deliver_all(a_relay(relay.port))
@@ -141,6 +186,7 @@ def test_a_refused_sender_is_refused_once_and_stops_the_rest() -> None:
     assert "refused the sender digest@sender.example" in str(told.errors[TEAM[1]])
 
 
+@pytest.mark.failure("M1")
 def test_a_relay_that_is_down_is_tried_once_for_all_recipients() -> None:
     with server(Fault("greeting", "554 5.3.2 no service")) as relay:
         told = deliver_all(a_relay(relay.port))
@@ -149,6 +195,7 @@ def test_a_relay_that_is_down_is_tried_once_for_all_recipients() -> None:
     assert relay.connections == 1
 
 
+@pytest.mark.failure("M1")
 def test_a_closed_port_says_which_relay_cannot_be_reached() -> None:
     with server() as relay:
         port = relay.port
@@ -158,6 +205,7 @@ def test_a_closed_port_says_which_relay_cannot_be_reached() -> None:
     assert f"smtp: 127.0.0.1:{port} cannot be reached" in str(told.errors[TEAM[0]])
 
 
+@pytest.mark.failure("M3")
 def test_a_sender_refused_for_now_is_deferred_on_the_same_connection() -> None:
     with server(Fault("MAIL", "451 4.7.1 slow down", skip=1, times=1)) as relay:
         told = deliver_all(a_relay(relay.port))
@@ -221,6 +269,7 @@ def test_when_the_ledger_fails_at_the_commit_the_dot_is_not_sent() -> None:
     assert relay.accepted == []
 
 
+@pytest.mark.failure("M7")
 @pytest.mark.parametrize("answer", ["399 what", "nonsense"])
 def test_an_unreadable_answer_to_the_dot_is_unknown(answer: str) -> None:
     with server(Fault("dot", f"{answer} ")) as relay:
@@ -233,6 +282,7 @@ def impatient(**changes: float) -> Timeouts:
     return replace(PATIENT, **changes)
 
 
+@pytest.mark.failure("M1")
 @pytest.mark.parametrize(
     ("stage", "timeouts"),
     [
@@ -252,6 +302,7 @@ def test_a_server_that_dribbles_is_cut_off_by_a_deadline(stage: str, timeouts: T
     assert relay.accepted == []
 
 
+@pytest.mark.failure("M7")
 @pytest.mark.parametrize("encrypted", [False, True])
 def test_a_server_that_dribbles_its_answer_to_the_dot_leaves_the_outcome_unknown(
     authority: Authority, *, encrypted: bool
@@ -271,6 +322,7 @@ def test_a_server_that_dribbles_its_answer_to_the_dot_leaves_the_outcome_unknown
     assert len(relay.accepted) == 1
 
 
+@pytest.mark.failure("M7")
 def test_half_an_answer_to_the_dot_is_no_answer() -> None:
     """smtplib alone reads the first three letters of "250-" or "250 " as success."""
     with server(Fault("dot", "slow"), interval=0.1) as relay:  # cut at or after "250"
@@ -279,6 +331,7 @@ def test_half_an_answer_to_the_dot_is_no_answer() -> None:
     assert told.outcomes[TEAM[0]] == "unknown"
 
 
+@pytest.mark.failure("M9")
 def test_a_message_above_the_relays_size_is_refused_before_it_is_offered() -> None:
     with server(size=10) as relay:
         told = deliver_all(a_relay(relay.port), TEAM[:1])
@@ -362,6 +415,54 @@ def test_a_verified_certificate_is_accepted(authority: Authority, security: str)
     assert relay.connections == 1
 
 
+def of_old_tls(authority: Authority) -> ssl.SSLContext:
+    """A server that has never heard of TLS 1.2."""
+    context = authority.context("localhost")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        context.minimum_version = ssl.TLSVersion.TLSv1
+        context.maximum_version = ssl.TLSVersion.TLSv1_1
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    return context
+
+
+@pytest.mark.failure("M1")
+@pytest.mark.parametrize("security", ["starttls", "tls"])
+def test_a_relay_with_tls_of_the_last_century_gets_nothing(
+    authority: Authority, security: str
+) -> None:
+    implicit = security == "tls"
+    with server(tls=of_old_tls(authority), implicit_tls=implicit, users={"u": PASSWORD}) as relay:
+        settings = a_relay(
+            relay.port,
+            host="localhost",
+            security=security,
+            ca_file=authority.file,
+            username="u",
+            password=Secret(PASSWORD),
+        )
+        told = deliver_all(settings)
+
+    assert list(told.outcomes.values()) == ["not sent"] * 3
+    assert "the TLS handshake" in str(told.errors[TEAM[0]])
+    assert (relay.count("AUTH"), relay.count("MAIL"), relay.connections) == (0, 0, 1)
+
+
+def test_a_client_that_is_less_careful_would_talk_to_that_relay(authority: Authority) -> None:
+    careless = ssl.create_default_context(cafile=str(authority.file))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        careless.minimum_version = ssl.TLSVersion.TLSv1
+    careless.set_ciphers("ALL:@SECLEVEL=0")
+    with (
+        server(tls=of_old_tls(authority), implicit_tls=True) as relay,
+        socket.create_connection(("127.0.0.1", relay.port), 5) as plain,
+        careless.wrap_socket(plain, server_hostname="localhost") as encrypted,
+    ):
+        assert encrypted.version() == "TLSv1.1"
+
+
+@pytest.mark.failure("M1")
 @pytest.mark.parametrize("security", ["starttls", "tls"])
 @pytest.mark.parametrize("fault", ["self-signed", "wrong host", "expired"])
 def test_a_bad_certificate_sends_nothing_and_says_no_password(
@@ -397,6 +498,7 @@ def test_a_bad_certificate_sends_nothing_and_says_no_password(
     assert "the TLS handshake" in str(told.errors[TEAM[0]])
 
 
+@pytest.mark.failure("M1")
 def test_a_relay_without_starttls_gets_neither_mail_nor_password() -> None:
     with server(users={"u": PASSWORD}) as relay:
         settings = a_relay(relay.port, security="starttls", username="u", password=Secret(PASSWORD))
@@ -423,6 +525,7 @@ def test_a_reply_forged_before_the_handshake_is_not_believed_after_it(authority:
     assert told.outcomes[TEAM[0]] == "not sent"
 
 
+@pytest.mark.failure("M1")
 def test_a_tls_handshake_that_dribbles_is_cut_off(authority: Authority) -> None:
     timeouts = impatient(setup=0.5)
     with server() as relay:  # speaks plain text, so the handshake waits for ever
@@ -458,6 +561,7 @@ def test_one_mechanism_logs_in(offered: tuple[str, ...], wanted: str | None, use
     assert [line.split()[1] for line in relay.commands if line.startswith("AUTH")] == [used]
 
 
+@pytest.mark.failure("M2")
 @pytest.mark.parametrize("mechanism", ["plain", "login", "xoauth2"])
 def test_a_wrong_password_is_tried_exactly_once_and_never_shown(mechanism: str) -> None:
     with server(users={"u": "right"}, mechanisms=("PLAIN", "LOGIN", "XOAUTH2")) as relay:
@@ -550,6 +654,8 @@ def test_plain_text_to_another_machine_is_a_warning() -> None:
     ("change", "message"),
     [
         ({"host": " "}, "host: is empty"),
+        ({"host": "relay..example"}, "host: 'relay..example' is no name"),
+        ({"host": f"{'x' * 64}.example"}, "is no name that the DNS can have"),
         ({"port": 70_000}, "port: 70000"),
         ({"max_per_connection": 0}, "max_per_connection: 0"),
         ({"username": "u"}, "username and password belong together"),

@@ -9,14 +9,18 @@ from decimal import ROUND_CEILING, Decimal
 from fractions import Fraction
 from functools import cache
 
+from digest.editions import figures_moved
 from digest.model import (
     UNASSIGNED,
     Bridge,
     ClosedMonth,
+    CorrectedFigure,
     Correction,
+    Corrects,
     DayCount,
     Drift,
     Edition,
+    FigureCode,
     FollowUp,
     Forecast,
     Kind,
@@ -907,6 +911,23 @@ def sources_silent() -> Edition:
     )
 
 
+def correction() -> Edition:
+    """The edition of the day once more: two forms had not been counted, and a goal was mistyped."""
+    was, now = edition(), on_track()
+    return replace(
+        now,
+        corrects=Corrects(
+            number=1,
+            sent_at=datetime(2026, 6, 15, 5, 31, tzinfo=UTC),
+            reason="Two forms of the website had not been counted since 8 June.",
+            figures=(
+                *figures_moved(was, now),
+                CorrectedFigure(JUNE.start, "Benelux", FigureCode.GOAL, 1_340, 134),
+            ),
+        ),
+    )
+
+
 @cache
 def message(scenario: str, language: str) -> Message:
     """Return what is sent of a scenario in a language; drawn once for all tests of a process."""
@@ -933,4 +954,5 @@ SCENARIOS: Mapping[str, Callable[[], Edition]] = {
     "sales_half": sales_half,
     "sales_kept": sales_kept,
     "hostile": hostile,
+    "correction": correction,
 }

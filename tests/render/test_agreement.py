@@ -26,6 +26,7 @@ from digest.render import charts, render, render_terminal, scorecard_json
 from digest.render.locales import languages, locale_for
 from digest.render.slack import pack as pack_slack
 from digest.render.teams import pack as pack_teams
+from digest.render.text import plain_spaces
 from digest.render.view import view
 from tests.render.editions import DAILY, JUNE, SCENARIOS, edition, row, spread
 
@@ -330,7 +331,14 @@ def _texts(document: object) -> Iterator[str]:
 
 
 def subject(sent: Sent) -> Facts:
-    return read(sent.message.subject, SUBJECTS, sent.language, whole=True)
+    written = sent.message.subject
+    if sent.edition.corrects is not None:
+        mark = plain_spaces(
+            locale_for(sent.language).gettext("Correction: %(subject)s", subject="")
+        )
+        assert written.startswith(mark)
+        written = written.removeprefix(mark)
+    return read(written, SUBJECTS, sent.language, whole=True)
 
 
 def preheader(sent: Sent) -> Facts:

@@ -18,6 +18,7 @@ def test_the_fullest_mail_of_eight_segments_has_at_most_60_kb(locale: str) -> No
     assert size(8, locale) <= 60_000
 
 
+@pytest.mark.failure("M9")
 @pytest.mark.parametrize("locale", LOCALES)
 def test_the_fullest_mail_of_forty_segments_has_at_most_90_kb_even_as_it_travels(
     locale: str,

@@ -84,6 +84,7 @@ def cells(message: Json) -> list[list[str]]:
 # --------------------------------------------------------------------------------- within the limits
 
 
+@pytest.mark.failure("S3")
 @pytest.mark.parametrize("language", LOCALES)
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_every_scenario_fits_with_any_number_of_segments(scenario: str, language: str) -> None:
@@ -189,6 +190,7 @@ VIOLATIONS: dict[str, tuple[list[Json], str]] = {
 }
 
 
+@pytest.mark.failure("S3")
 @pytest.mark.parametrize("violation", VIOLATIONS)
 def test_what_slack_refuses_is_refused_before(violation: str) -> None:
     blocks, error = VIOLATIONS[violation]

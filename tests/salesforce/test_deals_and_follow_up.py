@@ -17,6 +17,7 @@ from digest.connectors.salesforce import Deals, FollowUpColumns
 from digest.errors import ConfigError, ConnectorError, Reason
 from digest.model import Finding, FollowUpRow, Period, SegmentDeals
 from digest.sla import Plan
+from tests.effort import every
 from tests.fakes.salesforce import Fault, Org, shared
 from tests.salesforce.orgs import JUNE, NOON, NOW, SEGMENTS, connector
 
@@ -431,7 +432,7 @@ def test_a_cut_answer_gives_the_right_deals_and_rows_or_none(kind: str) -> None:
     size = next(
         size for (_, where, _), size in zip(org.calls, org.sizes, strict=True) if path in where
     )
-    for cut in range(0, size, 60 if kind == "page" else 3):
+    for cut in range(0, size, (60 if kind == "page" else 3) * every(5)):
         org.faults = [Fault(cut=cut, path=path, promise=cut % 2 == 0)]
         assert asked() == right, cut
         assert org.faults == [], cut
@@ -533,7 +534,7 @@ def test_a_sound_org_is_told_with_what_a_run_costs() -> None:
         "values of Region__c that belong to no segment: 'Mars'"
     ]
     assert "days begin at midnight in Europe/Zurich" in " ".join(texts)
-    assert "the forecast's six months of history cost 1 call more" in texts
+    assert "the forecast's six months of history cost 1 call more, once a week" in texts
     assert "Opportunity can be read, amounts in CHF; once a week 2 calls more" in texts
     assert "sees 0 of about 0 records of Opportunity" in texts
     # Login, Lead, what is visible in two calls, a trial of the deals in two, and Opportunity.

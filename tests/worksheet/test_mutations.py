@@ -140,7 +140,9 @@ def test_eighty_mutations_give_a_plan_or_a_clear_error(original: bytes, tmp_path
 
 
 @pytest.mark.long
-def test_two_thousand_mutations_give_a_plan_or_a_clear_error(
-    original: bytes, tmp_path: Path
+@pytest.mark.fuzz
+@pytest.mark.parametrize("part", range(40))
+def test_twenty_thousand_mutations_give_a_plan_or_a_clear_error(
+    original: bytes, tmp_path: Path, part: int
 ) -> None:
-    survive(original, tmp_path, range(80, 2080))
+    survive(original, tmp_path, range(10_000 + part * 500, 10_000 + (part + 1) * 500))

@@ -1,0 +1,21 @@
+"""How many examples a test tries: few while somebody works, many before a change lands."""
+
+from __future__ import annotations
+
+import os
+from typing import TypeVar
+
+EVERYTHING = os.environ.get("DIGEST_TEST_ALL") == "1"  # noqa: TID251 - the test run is an entry point
+
+
+T = TypeVar("T")
+
+
+def effort(few: T, many: T) -> T:
+    """Return how many examples, or which, this run tries; `.ci/run` tries many."""
+    return many if EVERYTHING else few
+
+
+def every(few: int) -> int:
+    """Return a step: this run looks at every so manieth place, `.ci/run` at each."""
+    return 1 if EVERYTHING else few
