@@ -46,6 +46,7 @@ BY_REASON: Mapping[Reason, Cause] = {
     Reason.TRANSIENT: Cause.SOURCE_TRANSIENT,
     Reason.OVERFLOW: Cause.SOURCE_OVERFLOW,
     Reason.UNRECONCILED: Cause.SOURCE_UNRECONCILED,
+    Reason.DROP: Cause.DROP,
 }
 # These pass by themselves, or may: a later call of the day tries again, so only the last one is told.
 PASSING = frozenset((Cause.SOURCE_TRANSIENT, Cause.SOURCE_OVERFLOW, Cause.SOURCE_UNRECONCILED))

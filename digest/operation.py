@@ -114,7 +114,8 @@ class _Watch:
 
     def _of_delivery(self, event: str, row: Delivery) -> Alert | None:
         if event == "unknown":
-            return alerts.unknown(self.scene, row.key, row.recipient, row.note or "")
+            whom = named(row.channel, row.recipient)
+            return alerts.unknown(self.scene, row.key, whom, row.note or "")
         if event == "refused":
             return self._refused(row.key, row.channel, row.recipient, row.note or "")
         needs_a_person = row.state is State.PENDING and row.next_at is None and not self.now.stop()
@@ -152,9 +153,7 @@ class _Watch:
         if isinstance(error, LedgerError):
             return Cause.LEDGER
         if isinstance(error, ConnectorError):
-            # The source contradicts itself there, too; what a person can do about it is another thing.
-            drop = "--accept-drop" in str(error)
-            return Cause.DROP if drop else BY_REASON[error.reason]
+            return BY_REASON[error.reason]
         return Cause.TEMPLATE if self._is_frozen() else Cause.CONFIG
 
     def _is_frozen(self) -> bool:
@@ -193,7 +192,8 @@ class _Watch:
         """Of every day: what nobody has settled is told again each day."""
         for one in report.outcomes:
             if one.state is State.UNKNOWN:
-                yield alerts.unknown(self.scene, one.key, one.recipient, one.note)
+                whom = named(one.channel, one.recipient)
+                yield alerts.unknown(self.scene, one.key, whom, one.note)
 
     def _unserved(self, today: Sequence[Outcome], *, late: bool) -> Iterator[Alert]:
         refused = [one for one in today if one.state is State.REFUSED]
@@ -207,15 +207,18 @@ class _Watch:
         for channel in dict.fromkeys(one.channel for one in blocked):
             waiting = [one for one in blocked if one.channel == channel]
             note = next((one.note for one in waiting if one.note), "")
-            yield alerts.blocked(self.scene, channel, note, [one.recipient for one in waiting])
+            yield alerts.blocked(
+                self.scene, channel, note, [named(channel, one.recipient) for one in waiting]
+            )
         expired = [one for one in today if one.state is State.EXPIRED]
         if expired or (late and not today):
             why = self.before or next((one.note for one in expired if one.note), "")
-            missed = [one.recipient for one in expired]
+            missed = [named(one.channel, one.recipient) for one in expired]
             yield alerts.expired(self.scene, self.day, missed=missed, why=why)
 
     def _refused(self, key: str, channel: str, recipient: str, note: str) -> Alert:
-        return alerts.refused(self.scene, key, recipient, note, self._days(channel, recipient))
+        days = self._days(channel, recipient)
+        return alerts.refused(self.scene, key, named(channel, recipient), note, days)
 
     def _days(self, channel: str, recipient: str) -> int:
         """How many editions in a row a recipient was refused."""
@@ -223,6 +226,8 @@ class _Watch:
         with suppress(DigestError):
             reader = self._reader()
             for run in reader.runs(self.settings.id, limit=_RUNS_LOOKED_AT) if reader else ():
+                if run.correction:
+                    continue
                 for row in reader.deliveries(run.digest, run.business_date) if reader else ():
                     if (row.channel, row.recipient) == (channel, recipient):
                         if row.state is not State.REFUSED:
@@ -235,12 +240,13 @@ class _Watch:
         with suppress(DigestError):
             reader = self._reader()
             for run in reader.runs(self.settings.id, limit=_RUNS_LOOKED_AT) if reader else ():
-                if self.day - _LOOKED_BACK <= run.business_date < self.day:
+                lately = self.day - _LOOKED_BACK <= run.business_date < self.day
+                if lately and not run.correction:
                     rows = reader.deliveries(run.digest, run.business_date) if reader else ()
                     missed = [row for row in rows if row.state is State.EXPIRED]
                     if missed or (run.state is RunState.EXPIRED and not rows):
                         why = next((row.note for row in missed if row.note), run.note or "")
-                        names = [row.recipient for row in missed]
+                        names = [named(row.channel, row.recipient) for row in missed]
                         yield alerts.expired(self.scene, run.business_date, missed=names, why=why)
 
     # ------------------------------------------------------------------------------------ what is over
@@ -415,6 +421,11 @@ class _Watch:
 
 
 _SETTLED = (State.SENT, State.REFUSED, State.CANCELLED)
+
+
+def named(channel: str, recipient: str) -> str:
+    """Return a recipient as an operator knows it: an address says enough, a channel's id does not."""
+    return recipient if "@" in recipient else f"{channel} ({recipient})"
 
 
 def _whom(key: str) -> tuple[str, str]:

@@ -10,11 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from digest.alerts import BY_REASON
 from digest.channels.smtp import Smtp
-from digest.errors import ConfigError, Reason
+from digest.errors import ConfigError, LedgerError, Reason
 from digest.ledger import Decision, open_ledger
 from digest.ledger.notes import Noted
 from tests.delivery.scene import FAST, a_relay, fork
+from tests.fakes.slack import Fault as SlackFault
 from tests.fakes.slack import SlackServer
 from tests.fakes.slack import running as slacking
 from tests.fakes.smtp import Fault
@@ -97,11 +99,7 @@ def test_what_passes_in_time_is_never_told(tmp_path: Path) -> None:
 @pytest.mark.failure("D13")
 def test_a_fall_of_the_leads_names_the_switch_that_accepts_it(tmp_path: Path) -> None:
     with a_stage(tmp_path) as stage:
-        stage.source(
-            source_error(
-                Reason.UNRECONCILED, "the leads fell; if it is real, send with --accept-drop"
-            )
-        )
+        stage.source(source_error(Reason.DROP, "the month's leads fell from 60 to 6"))
         stage.call(at(7, 31))
 
         assert stage.subjects == ["[digest] leads: held since 07:31 - the month's leads fell"]
@@ -523,3 +521,75 @@ def test_an_old_ledger_without_the_tables_does_not_keep_an_alert_from_being_told
 
         assert len(stage.alerts) == 1
         assert (tmp_path / ".alerts.sqlite").stat().st_mode & 0o777 == 0o600
+
+
+def test_every_reason_of_a_source_is_a_cause() -> None:
+    assert set(BY_REASON) == set(Reason)
+
+
+# ------------------------------------------------------------------------- what else the table asks for
+
+
+@pytest.mark.failure("S2")
+@pytest.mark.failure("S4")
+@pytest.mark.parametrize(
+    ("fault", "head"),
+    [
+        (SlackFault("webhook", "drop"), "unknown whether slack (webhook) got it"),
+        (SlackFault("webhook", "status", "500"), "unknown whether slack (webhook) got it"),
+        (SlackFault("webhook", "error", "no_service"), "refused for slack (webhook)"),
+        (SlackFault("webhook", "error", "channel_is_archived"), "refused for slack (webhook)"),
+    ],
+)
+def test_a_slack_channel_of_the_readers_that_fails_is_told_by_mail(
+    tmp_path: Path, fault: SlackFault, head: str
+) -> None:
+    with a_stage(tmp_path) as stage, slacking(SlackServer(faults=(fault,))) as workspace:
+        channels = {**stage.settings.channels, "slack": workspace.hook()}
+        stage.settings = replace(stage.settings, channels=channels)
+        stage.call(at(7, 31))
+        stage.call(at(7, 46))
+
+        assert stage.subjects == [f"[digest] leads: {head}"]
+        assert stage.got == sorted(TEAM)
+
+
+@pytest.mark.failure("T2")
+def test_a_clock_that_was_set_back_is_told(tmp_path: Path) -> None:
+    with a_stage(tmp_path) as stage:
+        stage.call(at(7, 31, day=TUESDAY))
+        assert stage.call(at(7, 31)) == 2
+
+        assert "check this machine's clock" in stage.text().replace("\n  ", " ")
+
+
+@pytest.mark.failure("P5")
+def test_an_outcome_that_cannot_be_written_names_its_delivery(tmp_path: Path) -> None:
+    """The ledger becomes read-only between the last byte of a mail and the relay's answer."""
+    ledger = tmp_path / "ledger.sqlite"
+    with a_stage(tmp_path, team=TEAM[:1]) as stage:
+
+        def spoil(what: str, _: str) -> None:
+            if what == "reply":
+                ledger.write_bytes(b"no room for anything")
+
+        stage.relay.on_stage = spoil
+        assert stage.call(at(7, 31)) in (2, 3)
+
+        assert stage.subjects == [
+            "[digest] leads: cannot send - the record of what was sent cannot be used"
+        ]
+        assert f"leads/{MONDAY}/smtp/{TEAM[0]}" in stage.text()
+
+
+@pytest.mark.failure("P7")
+def test_a_locked_ledger_is_told_without_it(tmp_path: Path) -> None:
+    with a_stage(tmp_path) as stage:
+        stage.call(at(7, 31))
+        error = LedgerError("ledger is in use", remedy="try again in a minute", passing=True)
+        stage.source(error)
+        assert stage.call(at(7, 31, day=TUESDAY)) == 3
+
+        assert stage.subjects == [
+            "[digest] leads: cannot send - the record of what was sent cannot be used"
+        ]
