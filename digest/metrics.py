@@ -30,7 +30,7 @@ _HELP = {
     "digest_held_open": ("gauge", "Editions that are held now."),
     "digest_last_success_timestamp": (
         "gauge",
-        "When the last message was taken, in seconds since 1970.",
+        "When the last message was taken or a free day noted, in seconds since 1970.",
     ),
 }
 

@@ -178,10 +178,11 @@ class _Watch:
             self.log.step("skipped")
         elif not report.outcomes and not late:
             return  # not due yet
-        found = [*self._unknown(report), *self._unserved(today, late=late), *self._left_behind()]
         if late:
             self.log.step("expired")
-        self._tell([*found, *self._over(report, today)])
+        if self.teller.ways:
+            found = [*self._unknown(report), *self._unserved(today, late=late)]
+            self._tell([*found, *self._left_behind(), *self._over(report, today)])
         self._ping_how_it_stands(report, today, late=late)
         self._write_metrics()
 
@@ -255,7 +256,7 @@ class _Watch:
         """End the causes that are gone, and yield one notice for all of them."""
         if not report.outcomes:
             return
-        standing = self.memory.standing(self.settings.id) if self.teller.ways else ()
+        standing = self.memory.standing(self.settings.id)
         gone = [one for one in standing if self._is_over(one, report, today)]
         ended = self.memory.end(gone) if gone else ()
         worth_a_word = [one for one in ended if self._is_news(one)]
@@ -380,7 +381,7 @@ class _Watch:
                 settings.alerts,
                 settings.heartbeat,
                 rid=self.run,
-                now=self.began,
+                clock=self.now.clock,
                 zone=settings.timezone,
             ),
             memory=self.memory,

@@ -21,7 +21,6 @@ from digest.channels.smtp import Timeouts
 from digest.errors import DeliveryError, LedgerError
 from digest.heartbeat import Ping, send_ping
 from digest.model import Envelope, Secret
-from digest.render.mime import plain_mail
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -43,13 +42,18 @@ Way = tuple[str, Callable[[Letter], None]]
 
 
 def ways_of(
-    alerts: Alerts, heartbeat: Secret | None, *, rid: UUID, now: datetime, zone: str
+    alerts: Alerts,
+    heartbeat: Secret | None,
+    *,
+    rid: UUID,
+    clock: Callable[[], datetime],
+    zone: str,
 ) -> tuple[Way, ...]:
     """Return the ways to an operator, in the order in which they are tried; none where none is set."""
     ways: list[Way] = []
     if alerts.mail is not None:
         mail = alerts.mail
-        ways.append(("email", lambda what: _mail(mail, what, now, zone)))
+        ways.append(("email", lambda what: _mail(mail, what, clock(), zone)))
     if alerts.slack is not None:
         slack = alerts.slack
         ways.append(("slack", lambda what: _post(slack, what)))
@@ -60,6 +64,8 @@ def ways_of(
 
 def _mail(channel: Channel, what: Letter, now: datetime, zone: str) -> None:
     """Mail every operator; one who got it is enough."""
+    from digest.render.mime import plain_mail  # brings the renderers, which few calls need here
+
     channel = _hurried(channel)
     headers = channel.headers
     if headers is None:

@@ -202,7 +202,9 @@ def _take(connection: Connection, one: Noted, now: datetime) -> bool:
 
 def _insert(connection: Connection, table: Table, row: dict[str, object]) -> bool:
     own = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    return connection.execute(own(table).values(row).on_conflict_do_nothing()).rowcount == 1
+    # Asked for the row, since an insert's rowcount is not kept on every database.
+    new = own(table).values(row).on_conflict_do_nothing().returning(table.c.digest)
+    return connection.execute(new).first() is not None
 
 
 def _is(one: Noted) -> ColumnElement[bool]:

@@ -29,7 +29,7 @@ class Figures:
     Attributes:
         runs: by state. deliveries: by (channel as the settings name it, state).
         open_since: when the oldest edition began that neither went out nor was given up.
-        last_success: when the last message was taken.
+        last_success: when the last message was taken, or a day without an edition was noted.
     """
 
     runs: Mapping[RunState, int]
@@ -58,12 +58,16 @@ def figures_of(reader: Reader) -> Figures:
         )
         open_ = runs.c.state.in_(_OPEN) | waiting.exists()
         since = connection.execute(select(func.min(runs.c.created_at)).where(open_))
-        last = connection.execute(
+        sent = connection.execute(
             select(func.max(deliveries.c.sent_at)).where(deliveries.c.state == State.SENT)
-        )
+        ).scalar_one()
+        # A weekend is no silence.
+        free = connection.execute(
+            select(func.max(runs.c.changed_at)).where(runs.c.state == RunState.SKIPPED)
+        ).scalar_one()
         return Figures(
             {RunState(state): count for state, count in by_state},
             {(channel, State(state)): count for channel, state, count in by_channel},
             since.scalar_one(),
-            last.scalar_one(),
+            max((one for one in (sent, free) if one is not None), default=None),
         )

@@ -140,3 +140,14 @@ def test_the_alarms_that_are_shipped_name_figures_that_exist(tmp_path: Path) -> 
     assert "\t" not in rules
     for line in re.findall(r"expr: (.+)", rules):
         assert re.fullmatch(r"(time\(\) - )?digest_[a-z_]+ > \d+( \* \d+)?", line), line
+
+
+def test_a_weekend_is_no_silence(tmp_path: Path) -> None:
+    path = tmp_path / "digest.prom"
+    with a_stage(tmp_path) as stage:
+        stage.settings = replace(stage.settings, metrics_file=path)
+        stage.call(at(7, 31, day=MONDAY - timedelta(days=3)))
+        stage.call(at(9, 0, day=MONDAY - timedelta(days=1)))
+
+    last = value(parsed(path.read_text()), "digest_last_success_timestamp")
+    assert last == at(9, 0, day=MONDAY - timedelta(days=1)).timestamp()
