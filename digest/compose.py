@@ -49,14 +49,29 @@ class Memory:
 
 NOTHING_SENT = Memory()
 
+# Failures of deals and follow-up that a warning in the edition stands for.
+_Marked = tuple[type[ConnectorError] | type[ConfigError], ...]
+
 
 def compose(
-    settings: Settings, business_date: date, *, now: datetime, memory: Memory = NOTHING_SENT
+    settings: Settings,
+    business_date: date,
+    *,
+    now: datetime,
+    memory: Memory = NOTHING_SENT,
+    whole: bool = False,
 ) -> Edition:
     """Count, compare with the SLA, and put the edition of a business date together.
 
     Leads that cannot be counted hold the edition; deals and follow-up that cannot be measured are left
     out with a warning that says why.
+
+    Args:
+        settings: the digest.
+        business_date: of the edition.
+        now: the instant of asking.
+        memory: what earlier editions said.
+        whole: deals and follow-up that do not answer hold the edition as well.
 
     Raises:
         ConfigError: the date has no edition, or the plan or source named in the settings is wrong.
@@ -72,13 +87,15 @@ def compose(
     counts = _count(settings, wanted.current, now)
     # Follow-up is asked for beside each count, so that a source may answer from what it has just read.
     as_of = _as_of(settings, due, now)
-    rows, no_sales = _sales_rows(settings, wanted.current, as_of)
+    marked = (ConfigError,) if whole else (ConnectorError, ConfigError)
+    rows, no_sales = _sales_rows(settings, wanted.current, as_of, marked=marked)
     history = _history(settings, due, wanted.history, now, memory)
     if not no_sales:
-        earlier, no_sales = _sales_rows(settings, month_before(due, facts, wanted.current), as_of)
+        before = month_before(due, facts, wanted.current)
+        earlier, no_sales = _sales_rows(settings, before, as_of, marked=marked)
         rows += earlier
     sales = None if no_sales else _follow_up(settings, due, rows, as_of)
-    drift, no_drift = _drift(settings, due, memory.previous, now, history)
+    drift, no_drift = _drift(settings, due, memory.previous, now, history, marked=marked)
     if nothing := nothing_there(settings, counts, history):
         raise nothing
     edition = editions.compose_edition(
@@ -197,7 +214,7 @@ def history_of(settings: Settings, business_date: date, now: datetime) -> LeadCo
 
 
 def _sales_rows(
-    settings: Settings, period: Period | None, as_of: datetime
+    settings: Settings, period: Period | None, as_of: datetime, *, marked: _Marked
 ) -> tuple[tuple[FollowUpRow, ...], tuple[Note, ...]]:
     """Return what sales did with the leads of a period, or why that is not known."""
     if settings.follow_up is None or period is None:
@@ -205,7 +222,7 @@ def _sales_rows(
     _, source = settings.follow_up
     try:
         return source.follow_up(period=period, segments=settings.segments, now=as_of), ()
-    except (ConnectorError, ConfigError) as error:
+    except marked as error:
         return (), (_missing(NoteCode.FOLLOW_UP_MISSING, error),)
 
 
@@ -252,6 +269,8 @@ def _drift(
     previous: Edition | None,
     now: datetime,
     counted: LeadCounts | None,
+    *,
+    marked: _Marked,
 ) -> tuple[tuple[Drift, ...] | None, tuple[Note, ...]]:
     """Compare the plan with six complete months, in the first edition of a week; else None."""
     if not _opens_week(settings, due.business_date, previous):
@@ -264,7 +283,7 @@ def _drift(
         found = sla.drift(
             settings.plan, month, deals, method=settings.close_rates, on=due.business_date
         )
-    except (ConnectorError, ConfigError) as error:
+    except marked as error:
         return None, (_missing(NoteCode.DEALS_MISSING, error),)
     if deals.no_customers:
         return None, (Note(NoteCode.DEALS_MISSING, text=deals.no_customers),)

@@ -154,7 +154,6 @@ class _Job:
     business_date: date
     correction: int
     channels: Mapping[str, Channel]
-    render: Callable[[Edition, Recipient], Message]
     serves: Callable[[str, Recipient], bool]
     packers: Mapping[str, Packer]
     ledger: Ledger
@@ -263,7 +262,6 @@ def send(
         business_date=business_date,
         correction=correction,
         channels=channels,
-        render=render,
         serves=serves,
         packers=packers,
         ledger=ledger,
@@ -291,9 +289,10 @@ def send(
     hook("run opened")
     edition = _frozen_edition(job, compose, to_json, from_json)
     before = {one.key: one for one in job.deliveries()}
-    keys = _freeze_messages(job, edition, before)
+    zone = edition.scorecard.period.timezone
+    keys = _freeze_messages(job, lambda recipient: render(edition, recipient), zone, before)
     _serve(job)
-    return _close(job, keys, before, edition)
+    return SendResult(*_close(job, keys, before, zone), edition)
 
 
 def expire(*, digest_id: str, business_date: date, ledger: Ledger, zone: str) -> SendResult:
@@ -321,6 +320,59 @@ def skip(*, digest_id: str, business_date: date, ledger: Ledger, reason: str) ->
     run = ledger.open_run(digest_id, business_date)
     if run.state is RunState.PLANNED:
         ledger.mark_before_messages(digest_id, business_date, RunState.SKIPPED, reason)
+
+
+# Their runs and keys have a name space of their own: a digest's id cannot hold this.
+NOTICES = ":held"
+
+
+def send_notice(
+    *,
+    digest_id: str,
+    business_date: date,
+    channels: Mapping[str, Channel],
+    render: Callable[[Recipient], Message],
+    packers: Mapping[str, Packer],
+    ledger: Ledger,
+    clock: Callable[[], datetime],
+    sleep: Callable[[float], None],
+    zone: str,
+    serves: Callable[[str, Recipient], bool] = lambda _channel, _recipient: True,
+    until: datetime | None = None,
+    stop: Callable[[], bool] = lambda: False,
+) -> SendResult:
+    """Tell the recipients once that the edition of a date is held; tried once each, and never again.
+
+    Nothing of it touches the edition that may follow: not its run, its keys, nor who has got it.
+
+    Raises:
+        LedgerError: the ledger cannot be used.
+    """
+    job = _Job(
+        digest_id=f"{digest_id}{NOTICES}",
+        business_date=business_date,
+        correction=0,
+        channels=channels,
+        serves=serves,
+        packers=packers,
+        ledger=ledger,
+        clock=clock,
+        sleep=sleep,
+        monotonic=clocks.monotonic,
+        until=until,
+        give_up=clock(),
+        closes=clock() + PATIENCE,
+        stop=stop,
+        hook=lambda _: None,
+        tell=lambda _: None,
+        hear=lambda _event, _row: None,
+    )
+    ledger.open_run(job.digest_id, business_date)
+    before = {one.key: one for one in job.deliveries()}
+    keys = _freeze_messages(job, render, zone, before)
+    _pass(job, [row for row in job.deliveries() if row.state in WAITING])
+    ledger.expire(job.digest_id, business_date)
+    return SendResult(*_close(job, keys, before, zone), None)
 
 
 def test_send(
@@ -434,7 +486,12 @@ def hold_back_off(attempts: int) -> timedelta:
     return timedelta(minutes=_HOLD_BACK_OFF[min(attempts, len(_HOLD_BACK_OFF)) - 1])
 
 
-def _freeze_messages(job: _Job, edition: Edition, known: Mapping[str, Delivery]) -> frozenset[str]:
+def _freeze_messages(
+    job: _Job,
+    render: Callable[[Recipient], Message],
+    zone: str,
+    known: Mapping[str, Delivery],
+) -> frozenset[str]:
     """Render and store the messages of new recipients, all before the first one is sent."""
     wanted = {
         delivery_key(
@@ -444,7 +501,7 @@ def _freeze_messages(job: _Job, edition: Edition, known: Mapping[str, Delivery])
         for recipient in channel.recipients
         if job.serves(name, recipient)
     }
-    now, zone = job.clock(), edition.scorecard.period.timezone
+    now = job.clock()
     rendered: dict[tuple[str | None, tuple[str, ...]], Message] = {}
     planned = []
     for key, (name, recipient) in wanted.items():
@@ -453,7 +510,7 @@ def _freeze_messages(job: _Job, edition: Edition, known: Mapping[str, Delivery])
         wishes = (recipient.language, recipient.segments)
         if wishes not in rendered:
             with _held_on_failure(job):
-                rendered[wishes] = job.render(edition, recipient)
+                rendered[wishes] = render(recipient)
         channel = job.channels[name]
         message = rendered[wishes]
         content = _packed(job.packers, channel, message, recipient, zone=zone, key=key, now=now)
@@ -779,8 +836,9 @@ def back_off(attempts: int) -> timedelta:
 
 
 def _close(
-    job: _Job, keys: frozenset[str], before: Mapping[str, Delivery], edition: Edition
-) -> SendResult:
+    job: _Job, keys: frozenset[str], before: Mapping[str, Delivery], zone: str
+) -> tuple[int, tuple[Outcome, ...]]:
+    """Settle the run as far as it is over; return the exit code and what became of everybody."""
     if not job.in_time(job.clock()):
         job.ledger.expire(job.digest_id, job.business_date, correction=job.correction)
     rows = [row for row in job.deliveries() if row.key in keys or row.state is State.UNKNOWN]
@@ -794,7 +852,6 @@ def _close(
         job.ledger.mark_run(
             job.digest_id, job.business_date, RunState.DONE, correction=job.correction
         )
-    zone = edition.scorecard.period.timezone
     outcomes = tuple(
         replace(
             _outcome(row, before.get(row.key), zone, job.remarks.get(row.key, "")),
@@ -802,7 +859,7 @@ def _close(
         )
         for row in rows
     )
-    return SendResult(_exit_code(outcomes), outcomes, edition)
+    return _exit_code(outcomes), outcomes
 
 
 def _run_of(row: Delivery) -> tuple[date, int]:

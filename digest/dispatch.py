@@ -22,7 +22,7 @@ from digest.compose import Memory, compose, due_on, facts_of, measured_deals
 from digest.connectors import Metered, TellsTime
 from digest.due import Standing, days_off, due, why_skipped
 from digest.editions import drop_since, history_serves
-from digest.errors import ConfigError, ConnectorError, Reason
+from digest.errors import ConfigError, ConnectorError, LedgerError, Reason
 from digest.ledger import RunState, open_ledger, read_ledger
 from digest.model import Period, month_start
 from digest.snapshot import (
@@ -41,6 +41,11 @@ if TYPE_CHECKING:
     from digest.ledger.store import Reader
     from digest.model import Edition, Finding, LeadCounts, Message, Recipient
     from digest.settings import Settings
+
+
+# With on_partial = "hold": the last call before send_until sends without what is missing, and calls come
+# every quarter of an hour.
+LAST_CALL = timedelta(minutes=15)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -287,9 +292,15 @@ def send_digest(
             return Report(0, (f"not due before {at:%H:%M} ({at:%Z})",), happened=False)
         if answer.standing is Standing.LATE:
             return _too_late(settings, now, business_date)
-    report = report_of(
-        _send(settings, now, business_date, until, accept_drop=accept_drop, named=bool(day))
-    )
+    try:
+        result = _send(
+            settings, now, business_date, until, accept_drop=accept_drop, named=bool(day)
+        )
+    except (ConnectorError, ConfigError):
+        if until is not None and settings.notify_team_when_held:
+            _tell_the_team(settings, now, business_date, until)
+        raise
+    report = report_of(result)
     return replace(report, lines=(*report.lines, *without))
 
 
@@ -312,7 +323,9 @@ def _send(
             settings, ledger, lambda history: ledger.keep_history(settings.id, history)
         )
         memory = Memory(previous, memory_of(settings, business_date).sent_on, kept)
-        edition = compose(settings, business_date, now=now.clock(), memory=memory)
+        asked = now.clock()
+        waits = settings.on_partial == "hold" and until is not None and asked < until - LAST_CALL
+        edition = compose(settings, business_date, now=asked, memory=memory, whole=waits)
         refuse_skew(settings, now)
         if not accept_drop:
             refuse_a_drop(settings, previous, edition)
@@ -337,6 +350,49 @@ def _send(
         tell=now.tell,
         hear=now.hear,
     )
+
+
+def _tell_the_team(settings: Settings, now: Now, business_date: date, until: datetime) -> None:
+    """Send one plain line to the recipients of a held edition, once a day; its failure changes nothing."""
+    from digest.render import PACKERS
+    from digest.render.notice import held_notice
+
+    ledger = open_ledger(settings.ledger, clock=now.clock, pin=pin_of(settings))
+    run = ledger.run(settings.id, business_date)
+    if run is None or run.state is not RunState.HELD:
+        return
+    free = days_off(settings, business_date)
+
+    def notice(recipient: Recipient) -> Message:
+        return held_notice(
+            digest=settings.id,
+            title=settings.title,
+            business_date=business_date,
+            language=recipient.language or settings.language,
+            until=until,
+            timezone=settings.timezone,
+        )
+
+    try:
+        result = delivery.send_notice(
+            digest_id=settings.id,
+            business_date=business_date,
+            channels=settings.channels,
+            render=notice,
+            packers=PACKERS,
+            ledger=ledger,
+            clock=now.clock,
+            sleep=now.sleep,
+            zone=settings.timezone,
+            serves=lambda channel, recipient: (channel, recipient) not in free,
+            until=until,
+            stop=now.stop,
+        )
+    except LedgerError as error:
+        now.tell(f"the team could not be told that the edition is held: {error}")
+        return
+    for line in result.lines:
+        now.tell(f"told that the edition is held: {line}")
 
 
 def _too_late(settings: Settings, now: Now, business_date: date) -> Report:

@@ -396,6 +396,7 @@ def test_leads_on_free_days_count_while_the_goal_stays_flat() -> None:
     assert friday.total.expected == sunday.total.expected
 
 
+@pytest.mark.failure("D16")
 def test_without_elapsed_workdays_pace_and_rate_are_undefined() -> None:
     found = card([], cut_off=date(2026, 5, 31)).segments[0]
     assert (found.actual, found.expected, found.gap) == (0, Fraction(0), 0)
@@ -404,11 +405,13 @@ def test_without_elapsed_workdays_pace_and_rate_are_undefined() -> None:
     assert found.required_per_workday == Decimal("6.4")
 
 
+@pytest.mark.failure("D16")
 def test_without_remaining_workdays_what_is_needed_is_undefined() -> None:
     found = card([on(1, 139)], cut_off=date(2026, 6, 30)).segments[0]
     assert (found.remaining, found.required_per_workday) == (Fraction(0), None)
 
 
+@pytest.mark.failure("D16")
 def test_leads_without_a_goal_are_counted_and_named() -> None:
     found = card([on(1, 3), on(1, 50, "UKI")], owed(goal=0), owed("UKI"))
     none = found.segments[0]
@@ -422,6 +425,7 @@ def test_a_goal_of_zero_without_leads_needs_no_word() -> None:
     assert card([], owed(goal=0)).segments[0].notes == ()
 
 
+@pytest.mark.failure("D16")
 def test_an_undefined_goal_leaves_everything_derived_undefined() -> None:
     found = card([on(1, 3)], owed(goal=None))
     none = found.segments[0]
@@ -461,6 +465,7 @@ def test_each_segment_keeps_its_own_pace() -> None:
     assert found.total.workdays == 22
 
 
+@pytest.mark.failure("D16")
 def test_a_segment_without_any_workday_expects_nothing_definite() -> None:
     never = Course(tuple(replace(day, weight=Fraction(0)) for day in DAYS))
     found = card([on(1, 2)], owed(goal=5), courses={"DACH": never, None: never})
@@ -505,6 +510,7 @@ def test_without_unassigned_leads_there_is_no_such_row() -> None:
     assert card([on(1, 1), on(1, 0, "")]).unassigned is None
 
 
+@pytest.mark.failure("D14")
 def test_a_source_that_failed_gives_no_zeros() -> None:
     found = card(None, owed(), owed("UKI"))
     assert [row.status for row in (*found.segments, found.total)] == [Status.NO_DATA] * 3
@@ -644,6 +650,7 @@ def test_value_without_count_attainment_warns_of_nothing() -> None:
     assert (value.goal, value.actual, value.mix_warning) == (Fraction(0), Fraction(1800), False)
 
 
+@pytest.mark.failure("D17")
 def test_an_unknown_currency_stops_the_scorecard() -> None:
     with pytest.raises(ConfigError, match="USD"):
         card([on(1, 1)], owed(currency="USD"))
@@ -784,6 +791,7 @@ def explain(
     )
 
 
+@pytest.mark.failure("D10")
 def test_new_days_and_corrections_lead_from_then_to_now() -> None:
     found = explain(
         [on(1, 4), on(1, 2, "UKI"), on(2, 3), on(3, 1), on(4, 99)],

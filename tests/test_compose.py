@@ -145,6 +145,7 @@ class Contradicting:
         return replace(counts, total=61, reconciled=period.end > self.until)
 
 
+@pytest.mark.failure("D8")
 @pytest.mark.parametrize("until", [june(15), june(1)])
 def test_counts_that_contradict_themselves_hold_the_edition(
     settings: Settings, until: date

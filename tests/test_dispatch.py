@@ -174,6 +174,7 @@ def with_actual(edition: Edition, actual: int) -> Edition:
     return replace(edition, scorecard=replace(edition.scorecard, total=total))
 
 
+@pytest.mark.failure("D13")
 @pytest.mark.parametrize(
     ("before", "now", "held"),
     [

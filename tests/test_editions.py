@@ -568,6 +568,7 @@ def test_an_edition_keeps_the_counts_of_its_month_and_the_one_before() -> None:
     assert list(found.counts) == sorted(found.counts)
 
 
+@pytest.mark.failure("D10")
 def test_late_entries_before_the_freeze_are_told_once_and_kept() -> None:
     close = edition(may(4))
     changed = steady().but({(april(30), "DACH"): 9, (april(2), ""): 1})
@@ -740,6 +741,7 @@ def test_a_forecast_can_be_hidden() -> None:
 # ------------------------------------------------------------------------------------------- warnings
 
 
+@pytest.mark.failure("D15")
 def test_a_goal_that_changed_is_told_for_the_rest_of_the_month() -> None:
     friday = edition(june(12))
     raised = replace(FACTS, plan=plan(goal=150))
@@ -943,6 +945,7 @@ def test_one_silent_segment_among_busy_ones_is_named() -> None:
 # ------------------------------------------------------------------------------------------ the drop
 
 
+@pytest.mark.failure("D13")
 @pytest.mark.parametrize(("leads", "dropped"), [(6, 0), (5, 4), (7, 0)])
 def test_a_drop_is_measured_against_the_edition_before(leads: int, dropped: int) -> None:
     friday = edition(june(12))
@@ -962,6 +965,7 @@ def test_another_month_or_missing_figures_are_no_drop() -> None:
     assert drop_since(monday, replace(unknown, business_date=june(16))) == 0
 
 
+@pytest.mark.failure("D13")
 def test_a_month_that_lost_leads_before_its_close_has_dropped() -> None:
     last = edition(may(29))
     assert last.scorecard.total.actual == 120

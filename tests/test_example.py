@@ -161,8 +161,8 @@ recipients = ["archive@company.example"]
     assert full.thresholds == default.thresholds
     for name in (
         "language", "timezone", "segment_kind", "weighting", "forecast", "send_at", "send_until", "spread",
-        "ledger", "max_drop_leads", "max_drop_share", "on_partial", "unassigned_leads", "unassigned_share",
-        "frozen_after_workdays", "plan",
+        "ledger", "max_drop_leads", "max_drop_share", "on_partial", "notify_team_when_held",
+        "unassigned_leads", "unassigned_share", "frozen_after_workdays", "plan",
     ):  # fmt: skip
         assert getattr(full, name) == getattr(default, name), name
     assert replace(full.calendar, add=(), half=(), closures=()) == default.calendar

@@ -283,6 +283,7 @@ def test_the_oracle_knows_the_reference_case() -> None:
     _agree(case)
 
 
+@pytest.mark.failure("T4")
 @pytest.mark.parametrize(
     ("month", "day", "hours"), [(3, 29, 23), (10, 25, 25)], ids=["spring", "autumn"]
 )
@@ -314,6 +315,7 @@ def test_leads_either_side_of_midnight_fall_on_their_local_day(
     _agree(case)
 
 
+@pytest.mark.failure("T4")
 def test_first_of_may_in_zurich_begins_at_22_hours_of_april_utc() -> None:
     assert local_midnight(date(2026, 5, 1), "Europe/Zurich") == datetime(
         2026, 4, 30, 22, tzinfo=UTC

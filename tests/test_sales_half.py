@@ -216,6 +216,7 @@ FAILURES = [
 ]
 
 
+@pytest.mark.failure("D14")
 @pytest.mark.parametrize(("error", "text"), FAILURES)
 def test_a_failure_of_the_sales_half_does_not_hold_the_edition(
     settings: Settings, error: Exception, text: str
@@ -227,6 +228,7 @@ def test_a_failure_of_the_sales_half_does_not_hold_the_edition(
     assert told(edition) == [(NoteCode.FOLLOW_UP_MISSING, text)]
 
 
+@pytest.mark.failure("D14")
 @pytest.mark.parametrize(("error", "text"), FAILURES)
 def test_a_failure_of_the_deals_does_not_hold_the_edition(
     settings: Settings, error: Exception, text: str
@@ -238,6 +240,7 @@ def test_a_failure_of_the_deals_does_not_hold_the_edition(
     assert told(edition) == [(NoteCode.DEALS_MISSING, text)]
 
 
+@pytest.mark.failure("D14")
 @pytest.mark.parametrize(
     ("language", "sentence"),
     [

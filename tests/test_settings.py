@@ -243,6 +243,7 @@ def test_settings_beside_a_worksheet_prevail() -> None:
     assert (plan.lag_months, plan.rounding, plan.carry_forward) == (2, "cascade", True)
 
 
+@pytest.mark.failure("R4")
 def test_a_worksheet_that_cannot_be_read_is_named_with_its_own_mistakes() -> None:
     Path("sla.xlsx").write_bytes(b"PK not a workbook")
     tables = VALID[VALID.index("[sla]") : VALID.index("[[segments]]")]
@@ -389,6 +390,7 @@ webhook = "https://planted-1f7c.example/"
 # --------------------------------------------------------------------------------- what is not valid
 
 
+@pytest.mark.failure("R3", "R5")
 @pytest.mark.parametrize("broken", BROKEN, ids=lambda broken: broken["what"])
 def test_a_mistake_gets_its_sentence(broken: Mapping[str, Any]) -> None:
     lists = {
@@ -418,6 +420,7 @@ def test_the_table_of_broken_files_is_long_enough_to_mean_something() -> None:
     assert len({broken["what"] for broken in BROKEN}) >= 110
 
 
+@pytest.mark.failure("R3")
 def test_every_mistake_is_reported_at_once_in_the_order_of_the_file() -> None:
     text = VALID
     for old, new in [
@@ -741,6 +744,7 @@ def test_no_secret_written_into_the_file_stands_in_a_message(line: str) -> None:
 # --------------------------------------------------------------------------------------- recipients
 
 
+@pytest.mark.failure("R5")
 def test_an_address_that_is_there_twice_gets_one_mail_and_a_warning() -> None:
     settings = read(
         swapped('"ana@company.example"', '"Ana@Company.example", "ana@company.example"')
@@ -758,6 +762,7 @@ def test_an_address_that_is_there_twice_gets_one_mail_and_a_warning() -> None:
     )
 
 
+@pytest.mark.failure("R5")
 @pytest.mark.parametrize(
     ("address", "meant"),
     [("ana@gmial.com", "gmail.com"), ("ana@bluewinn.ch", "bluewin.ch"), ("ana@gmx.hc", "gmx.ch")],

@@ -174,6 +174,7 @@ def test_every_input_on_which_floats_fail_is_exact_here() -> None:
 # --------------------------------------------------------------------------------- what is undefined
 
 
+@pytest.mark.failure("D16")
 @pytest.mark.parametrize(
     ("code", "agreed"),
     [
@@ -212,6 +213,7 @@ def test_a_segment_without_terms_has_no_goal() -> None:
     assert NoteCode.CLOSE_RATE_MISSING in codes(goal)
 
 
+@pytest.mark.failure("D16")
 @pytest.mark.parametrize("agreed", [terms(), terms(size=None, share=None, rate=None)])
 def test_a_revenue_goal_of_zero_owes_nothing(agreed: Terms) -> None:
     goal = only(goals(plan(agreed, revenues=[revenue("0")]), JUNE))
@@ -317,6 +319,7 @@ def test_later_terms_replace_all_of_the_earlier_ones() -> None:
     assert [goal.goal for goal in found] == [7, 300]
 
 
+@pytest.mark.failure("D15")
 def test_a_change_during_the_month_holds_for_all_of_it_from_its_date_on() -> None:
     agreed = plan(terms(), terms(rate="0.06", valid_from=date(2026, 6, 15)))
     before = only(goals(agreed, JUNE, on=date(2026, 6, 14)))
@@ -408,6 +411,7 @@ def test_one_segment_without_a_revenue_goal_is_not_a_month_without_an_sla() -> N
 # ------------------------------------------------------------------------------------------ currencies
 
 
+@pytest.mark.failure("D17")
 def test_totals_use_the_one_plan_rate() -> None:
     assert Fraction(95) == to_plan_currency(FOUR_REGIONS, 100, "EUR")
     assert Fraction(100) == to_plan_currency(FOUR_REGIONS, 100, "CHF")
@@ -423,6 +427,7 @@ def test_undefined_goals_and_unpriced_leads_have_no_value() -> None:
     assert Fraction(180_000) == value_goal(plan(), [found, *nothing])
 
 
+@pytest.mark.failure("D17")
 def test_an_unknown_currency_is_an_error_that_names_the_known_ones() -> None:
     with pytest.raises(ConfigError, match=r"no rate from EURO to CHF.*CHF, EUR.*mean 'EUR'"):
         to_plan_currency(FOUR_REGIONS, 1, "EURO")
@@ -661,6 +666,7 @@ def test_amounts_of_several_currencies_meet_in_the_segments_own() -> None:
     assert (Decimal("10000.00"), "EUR") == (found.deal_size, found.currency)
 
 
+@pytest.mark.failure("D17")
 def test_a_deal_in_an_unknown_currency_is_an_error() -> None:
     with pytest.raises(ConfigError, match="no rate from USD"):
         measure(deals(currency="USD"))

@@ -136,6 +136,7 @@ def test_names_that_look_like_formulas_are_only_names(tmp_path: Path) -> None:
 # ------------------------------------------------------------------------------------------- days
 
 
+@pytest.mark.failure("T4")
 @pytest.mark.parametrize("form", ["csv", "xlsx"])
 @pytest.mark.parametrize("stored_in", ["UTC", "Europe/Zurich", "America/New_York"])
 def test_leads_beside_each_local_midnight_fall_on_their_day(
@@ -217,6 +218,7 @@ def test_an_error_in_a_column_that_matters_is_never_skipped(tmp_path: Path) -> N
     assert "leads.xlsx, sheet 'Leads', B3: found the error #N/A; correct the formula" in found
 
 
+@pytest.mark.failure("R4")
 @pytest.mark.parametrize("column", ["B", "C"])
 def test_a_formula_that_was_never_computed_is_no_blank_cell(tmp_path: Path, column: str) -> None:
     import openpyxl  # type: ignore[import-untyped] # has no types
@@ -364,6 +366,7 @@ def test_a_date_order_settles_a_date(tmp_path: Path) -> None:
     assert [row.day.day for row in counts.rows] == [2, 20]
 
 
+@pytest.mark.failure("D8")
 def test_an_export_appended_twice_is_refused(tmp_path: Path) -> None:
     rows = [HEADER, *LEADS, LEADS[0]]
     list_ = made(tmp_path, "xlsx", rows, duplicate_key="Id")
@@ -403,6 +406,7 @@ def test_the_age_of_times_is_that_of_the_newest(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.failure("D9")
 def test_a_segment_column_that_is_an_id_overflows(tmp_path: Path) -> None:
     path = tmp_path / "leads.csv"
     path.write_text("Created,Region\n" + "".join(f"2026-11-20,{n}\n" for n in range(10_001)))
@@ -411,6 +415,7 @@ def test_a_segment_column_that_is_an_id_overflows(tmp_path: Path) -> None:
     assert "column 'Region' has too many values" in str(error)
 
 
+@pytest.mark.failure("D11")
 def test_what_the_settings_name_must_exist(tmp_path: Path) -> None:
     list_ = made(tmp_path, "xlsx", [HEADER, *LEADS])
     wrong: list[tuple[Spreadsheet, str]] = [

@@ -203,6 +203,7 @@ def test_the_worksheet_is_filled_from_both(tmp_path: Path) -> None:
     assert (dach.close_rate, dach.deal_size) == (Fraction(5, 100), Decimal(15_000))
 
 
+@pytest.mark.failure("D14")
 def test_a_failing_system_of_sales_does_not_hold_the_leads(tmp_path: Path) -> None:
     org = an_org()
     org.faults = [Fault(503, "<html>Muster</html>", path="/")] * 30

@@ -709,9 +709,9 @@ def stuffed(content: bytes) -> bytes:
     Raises:
         ValueError: a line does not end with CRLF; some servers split a message there.
     """
-    if re.search(rb"(?<!\r)\n|\r(?!\n)", content):
+    if not content.count(b"\r") == content.count(b"\n") == content.count(b"\r\n"):
         raise ValueError("a mail's lines must end with CRLF")
-    body = re.sub(rb"(?m)^\.", b"..", content)
+    body = (b"." if content.startswith(b".") else b"") + content.replace(b"\r\n.", b"\r\n..")
     return body if body.endswith(b"\r\n") else body + b"\r\n"
 
 

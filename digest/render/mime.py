@@ -10,6 +10,7 @@ from email.header import Header
 from email.message import EmailMessage
 from email.parser import BytesParser
 from email.policy import EmailPolicy, default
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, cast
 from zoneinfo import ZoneInfo
 
@@ -29,6 +30,7 @@ _UNFOLDED = frozenset(
 )
 _IDEMPOTENCY = "idempotency"  # in every such header's name: the channel sees to it
 _ADDRESSES = frozenset(("from", "reply-to", "to"))
+_END = b"\r\n"
 _LONGEST_LINE = 900
 _LONGEST_WORD = 60
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
@@ -56,8 +58,7 @@ def pack(
         ParseBackError: the bytes do not say what was meant, which is a bug.
     """
     letter = _letter(message, recipient, headers, key, sent_at, test=test)
-    mail = _assemble(message, letter)
-    content = mail.as_bytes()
+    content = _assembled(message, letter)
     _parse_back(content, message, letter)
     return sign(content, headers.dkim) if headers.dkim else content
 
@@ -202,7 +203,8 @@ def _address_line(name: str, boxes: list[Mailbox]) -> str:
     return line if len(line) <= _LINE else line.replace(" <", "\r\n <", 1)
 
 
-def _assemble(message: Message, letter: _Letter) -> EmailMessage:
+def _assembled(message: Message, letter: _Letter) -> bytes:
+    """Return the header of one recipient above the body that all who get this message share."""
     mail = EmailMessage(policy=_POLICY)
     mail["From"] = letter.sender.header()
     mail["To"] = letter.recipient.header()
@@ -217,44 +219,42 @@ def _assemble(message: Message, letter: _Letter) -> EmailMessage:
         mail["In-Reply-To"] = mail["References"] = letter.thread
     for name, value in (*letter.listing, *filter(None, (letter.idempotency,))):
         mail[name] = value
-    _add_bodies(mail, message, letter.token)
-    # Last: making a multipart moves every Content-* header into its first part.
     mail["Content-Language"] = message.language
-    return mail
+    return mail.as_bytes().removesuffix(_END) + _body(message)
 
 
-def _add_bodies(mail: EmailMessage, message: Message, token: str) -> None:
+# Its two parts and the picture cost more than all the rest of a mail, and twenty recipients share them.
+@lru_cache(maxsize=8)
+def _body(message: Message) -> bytes:
+    """Return the parts, under the two headers that say how they are put together."""
+    mail = EmailMessage(policy=_POLICY)
+    texts = (message.text, message.html, *(image.cid for image in message.images))
+    token = hashlib.sha256("\0".join(texts).encode()).hexdigest()[:24]
     # Quoted-printable always: left to itself the library picks 8bit, or base64 for short texts.
     mail.set_content(message.text, cte="quoted-printable")
     mail.add_alternative(message.html, subtype="html", cte="quoted-printable")
     # "=_" cannot occur in quoted-printable or base64, so a boundary never occurs in a body.
     mail.set_boundary(f"=_alternative_{token}")
-    if not message.images:
-        return
-    html = cast("list[EmailMessage]", mail.get_payload())[1]
-    for image in message.images:
-        html.add_related(
-            image.png,
-            "image",
-            "png",
-            cid=f"<{_plain('cid', image.cid)}>",
-            filename=image.filename,
-            disposition="inline",
-        )
-    html.set_param("type", "text/html")
-    html.set_boundary(f"=_related_{token}")
+    if message.images:
+        html = cast("list[EmailMessage]", mail.get_payload())[1]
+        for image in message.images:
+            html.add_related(
+                image.png,
+                "image",
+                "png",
+                cid=f"<{_plain('cid', image.cid)}>",
+                filename=image.filename,
+                disposition="inline",
+            )
+        html.set_param("type", "text/html")
+        html.set_boundary(f"=_related_{token}")
+    return mail.as_bytes()
 
 
 def _parse_back(content: bytes, message: Message, letter: _Letter) -> None:
     """Read the finished bytes as a mail program would and compare with what was meant."""
-    mail = BytesParser(policy=default).parsebytes(content)
-    html = mail.get_body(("html",))
-    text = mail.get_body(("plain",))
-    images = {
-        str(part["Content-ID"]): part.get_content()
-        for part in mail.walk()
-        if part.get_content_maintype() == "image"
-    }
+    head, end, _ = content.partition(_END * 2)
+    mail = BytesParser(policy=default).parsebytes(head + end, headersonly=True)
     differences = [
         what
         for what, found, meant in (
@@ -269,6 +269,36 @@ def _parse_back(content: bytes, message: Message, letter: _Letter) -> None:
             ("Date", mail["Date"].datetime, letter.date),
             ("List-*", _found_listing(mail), letter.listing),
             ("idempotency", _found_idempotency(mail), letter.idempotency),
+        )
+        if found != meant
+    ]
+    differences += _differences(content[_start_of_body(head) :], message)
+    if b"\n" in content.replace(_END, b"") or b"\r" in content.replace(_END, b""):
+        differences.append("line ends")
+    if differences:
+        msg = f"the packed mail differs from the message in: {', '.join(differences)}"
+        raise ParseBackError(msg)
+
+
+def _start_of_body(head: bytes) -> int:
+    """Return where the last headers begin, those that every recipient of a message has in common."""
+    return head.rfind(_END + b"MIME-Version: ") + len(_END)
+
+
+@lru_cache(maxsize=8)
+def _differences(body: bytes, message: Message) -> tuple[str, ...]:
+    """Return in what the parts differ from the message; the same bytes are read once."""
+    mail = BytesParser(policy=default).parsebytes(body)
+    html = mail.get_body(("html",))
+    text = mail.get_body(("plain",))
+    images = {
+        str(part["Content-ID"]): part.get_content()
+        for part in mail.walk()
+        if part.get_content_maintype() == "image"
+    }
+    return tuple(
+        what
+        for what, found, meant in (
             ("text", text and _lines(text.get_content()), _lines(message.text)),
             ("html", html and _lines(html.get_content()), _lines(message.html)),
             ("images", images, {f"<{image.cid}>": image.png for image in message.images}),
@@ -276,12 +306,7 @@ def _parse_back(content: bytes, message: Message, letter: _Letter) -> None:
             ("defects", [part.defects for part in mail.walk() if part.defects], []),
         )
         if found != meant
-    ]
-    if b"\n" in content.replace(b"\r\n", b"") or b"\r" in content.replace(b"\r\n", b""):
-        differences.append("line ends")
-    if differences:
-        msg = f"the packed mail differs from the message in: {', '.join(differences)}"
-        raise ParseBackError(msg)
+    )
 
 
 def _boxes(mail: EmailMessage, name: str) -> list[Mailbox]:
@@ -290,11 +315,12 @@ def _boxes(mail: EmailMessage, name: str) -> list[Mailbox]:
 
 
 def _found_listing(mail: EmailMessage) -> tuple[tuple[str, str], ...]:
-    return tuple((name, str(value)) for name, value in mail.items() if name.startswith("List-"))
+    # By name: `items` would parse every header there is.
+    return tuple((name, str(mail[name])) for name in mail if name.startswith("List-"))
 
 
 def _found_idempotency(mail: EmailMessage) -> tuple[str, str] | None:
-    found = [(name, str(value)) for name, value in mail.items() if _IDEMPOTENCY in name.lower()]
+    found = [(name, str(mail[name])) for name in mail if _IDEMPOTENCY in name.lower()]
     return found[0] if found else None
 
 

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 from digest.model import Brief, Message, Status, month_start
 from digest.render import words
 from digest.render.locales import locale_for, shown
+from digest.render.text import plain_spaces
 
 
 def held_notice(
@@ -44,11 +45,11 @@ def held_notice(
         business_date=business_date,
         month=month_start(business_date),
         language=locale.tag,
-        subject=what,
+        subject=plain_spaces(what),
         thread_subject=words.thread_subject(locale, title, month_start(business_date)),
         preheader=sentences[0],
         html=_PAGE.format(language=locale.tag, title=escape(what), said=escape(said)),
-        text=f"{said}\n",
+        text=plain_spaces(f"{said}\n"),
         brief=Brief(
             title=what,
             summary=f"{what}. {said}",

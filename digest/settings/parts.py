@@ -156,6 +156,7 @@ def assemble(path: Path, data: Table, mistakes: Mistakes) -> Settings | None:
         max_drop_leads=hold.max_drop_leads,
         max_drop_share=hold.max_drop_share,
         on_partial=hold.on_partial,
+        notify_team_when_held=hold.notify_team_when_held,
         unassigned_leads=unassigned.warn_leads,
         unassigned_share=unassigned.warn_share,
         frozen_after_workdays=head.frozen_after_workdays,

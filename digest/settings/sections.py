@@ -251,7 +251,8 @@ class Hold:
 
     max_drop_leads: Count = 5
     max_drop_share: Ratio = Fraction(5, 100)
-    on_partial: Literal["withhold", "banner"] = "withhold"
+    on_partial: Literal["banner", "hold"] = "banner"
+    notify_team_when_held: Flag = False
 
 
 @dataclass(frozen=True)

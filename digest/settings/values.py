@@ -63,6 +63,8 @@ class Settings:
         ledger: file or database. worksheet: the file of the plan, None when it stands in the settings.
         messages_days, editions_days: how long a purge keeps what is settled.
         max_drop_leads, max_drop_share: a larger fall of the month's leads holds the edition.
+        on_partial: whether deals or follow-up that do not answer hold it too, while there is time.
+        notify_team_when_held: the recipients of a held edition get one plain line.
         unassigned_leads, unassigned_share: from here on leads without a segment call for a warning.
         alerts: whom to tell. heartbeat: address of the dead-man's switch, None for none.
         metrics_file: where figures for Prometheus are written after each send, None for nowhere.
@@ -99,7 +101,8 @@ class Settings:
     worksheet: Path | None
     max_drop_leads: int
     max_drop_share: Fraction
-    on_partial: Literal["withhold", "banner"]
+    on_partial: Literal["banner", "hold"]
+    notify_team_when_held: bool
     unassigned_leads: int
     unassigned_share: Fraction
     frozen_after_workdays: int

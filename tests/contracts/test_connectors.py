@@ -90,6 +90,7 @@ def test_a_month_up_to_the_cut_off_has_nothing_of_the_day_after(name: str, tmp_p
     assert counted(name, tmp_path, leads, so_far).rows == by_pandas(leads, so_far)
 
 
+@pytest.mark.failure("D11")
 @every_connector
 def test_leads_of_no_known_segment_come_back_as_unassigned(name: str, tmp_path: Path) -> None:
     noon = datetime(2026, 6, 3, 10, tzinfo=UTC)
@@ -117,6 +118,7 @@ def test_the_origin_names_the_connector_and_no_lead(name: str, tmp_path: Path) -
     assert "Mars" not in repr(counts.origin)
 
 
+@pytest.mark.failure("D6")
 @pytest.mark.parametrize("name", sorted({*CONNECTORS, *DAMAGE}))
 def test_a_source_that_breaks_off_gives_an_error_and_never_a_smaller_number(
     name: str, tmp_path: Path

@@ -136,6 +136,7 @@ def test_a_second_call_sends_nothing_and_says_when_and_where_it_was_sent(
     assert result.lines[0] == "mail an…@team.example: already sent 07:31 by host-a"
 
 
+@pytest.mark.failure("R2")
 def test_the_edition_is_frozen_and_used_again_byte_for_byte(
     sender: Sender, outbox: Outbox, clock: Clock
 ) -> None:
@@ -203,6 +204,7 @@ def test_a_recipient_cancelled_by_hand_stays_so(sender: Sender, outbox: Outbox) 
     assert BEN not in [one.recipient for one in outbox.sent]
 
 
+@pytest.mark.failure("R5")
 def test_one_address_written_in_two_ways_gets_one_mail(sender: Sender, outbox: Outbox) -> None:
     outbox.recipients = tuple(Recipient(one) for one in (ANA, " ana@TEAM.example "))
 
@@ -280,6 +282,7 @@ def test_a_source_without_trustworthy_numbers_holds_the_edition(
     assert sender.send().exit_code == 0
 
 
+@pytest.mark.failure("R1", "R4")
 def test_a_mistake_in_the_worksheet_or_a_template_holds_the_edition_with_its_reason(
     sender: Sender, outbox: Outbox
 ) -> None:
@@ -319,6 +322,7 @@ def run_of(sender: Sender) -> tuple[RunState, str | None]:
     return run.state, run.note
 
 
+@pytest.mark.failure("D4")
 def test_a_source_that_fails_is_asked_again_within_the_call(
     sender: Sender, outbox: Outbox, clock: Clock
 ) -> None:
@@ -365,6 +369,7 @@ def test_a_source_is_asked_until_the_calls_time_or_send_until_ends(
     assert sender.send().exit_code == 0
 
 
+@pytest.mark.failure("D1", "D2", "D3", "D13")
 @pytest.mark.parametrize("reason", [Reason.AUTH, Reason.QUOTA, Reason.DROP])
 def test_a_login_a_quota_and_a_fall_are_not_asked_about_again_in_the_same_call(
     sender: Sender, clock: Clock, reason: Reason
@@ -878,6 +883,7 @@ def test_a_delivery_that_took_too_long_is_not_finished(
 # ---------------------------------------------------------------------------------- stop and window
 
 
+@pytest.mark.failure("P2")
 def test_a_call_asked_to_end_stops_before_the_next_recipient(
     sender: Sender, outbox: Outbox
 ) -> None:
@@ -886,6 +892,7 @@ def test_a_call_asked_to_end_stops_before_the_next_recipient(
     assert exit_and_states(result) == (4, ["sent", "pending", "pending"])
 
 
+@pytest.mark.failure("P2")
 def test_a_call_asked_to_end_in_the_middle_stops_before_the_dot(
     sender: Sender, outbox: Outbox
 ) -> None:

@@ -67,6 +67,7 @@ class SmtpServer:
     size: int = 0
     interval: float = 0.05
     reply_delay: float = 0
+    latency: float = 0
     on_stage: Callable[[str, str], None] = lambda _stage, _recipient: None
 
     accepted: list[Accepted] = field(default_factory=list)
@@ -170,6 +171,8 @@ class _Conversation(socketserver.BaseRequestHandler):
         return line
 
     def say(self, text: str, pause: float = 0) -> None:
+        if self.state.latency and self.state.closing.wait(self.state.latency):
+            raise _Gone
         data = f"{text}\r\n".encode()
         if not pause:
             self.request.sendall(data)

@@ -111,6 +111,7 @@ def test_a_portal_without_the_new_date_of_a_stage_uses_the_old_one() -> None:
         assert here.count(stages=(MQL,)).total == 1
 
 
+@pytest.mark.failure("T4")
 @pytest.mark.parametrize("zone", ["Europe/Zurich", "America/Los_Angeles", "Asia/Kolkata", "UTC"])
 @pytest.mark.parametrize(
     "start",
@@ -198,6 +199,7 @@ def test_a_date_that_cannot_be_read_holds_the_count() -> None:
 # ---------------------------------------------------------------------------------------- segments
 
 
+@pytest.mark.failure("D11")
 def test_values_without_a_segment_are_unassigned_and_listed_verbatim() -> None:
     portal = Portal()
     for region in ("DACH", "Nordics", "Benelux", "Mars", "Mars", None, ""):
@@ -294,6 +296,7 @@ def test_a_filter_keeps_what_it_says_as_in_every_other_source(
 # ------------------------------------------------------------------- stale index, moving records
 
 
+@pytest.mark.failure("D10")
 def test_a_row_that_the_index_gave_by_an_old_date_is_dropped_and_the_log_says_so(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -314,6 +317,7 @@ def test_a_row_that_the_index_gave_by_an_old_date_is_dropped_and_the_log_says_so
     assert counts.reconciled
 
 
+@pytest.mark.failure("D8")
 def test_records_archived_between_pages_lose_no_other_record() -> None:
     portal = with_leads(1000)
 
@@ -330,6 +334,7 @@ def test_records_archived_between_pages_lose_no_other_record() -> None:
     assert len(portal.searches) == 5 + 1  # one more to learn that the portal shrank
 
 
+@pytest.mark.failure("D8", "D10")
 def test_records_added_above_the_cursor_count_and_below_it_wait() -> None:
     portal = with_leads(400)
 
@@ -479,6 +484,7 @@ def test_counting_on_the_server_is_chosen_when_it_is_cheaper_and_gives_the_same(
     assert dict(counts.unknown)[""] > 0
 
 
+@pytest.mark.failure("D11")
 def test_a_value_that_was_taken_out_of_the_options_still_counts_for_its_segment() -> None:
     with scene() as here:
         rest = tuple((name, name) for name in ("DACH", "Romandie", "Benelux"))
@@ -503,6 +509,7 @@ def test_counting_that_its_budget_cannot_hold_names_the_records_and_the_searches
         assert len(portal.searches) == 1 + 37
 
 
+@pytest.mark.failure("D9")
 def test_a_day_of_more_records_than_the_cap_is_halved() -> None:
     with scene() as here:
         here.portal.capped = False
@@ -510,6 +517,7 @@ def test_a_day_of_more_records_than_the_cap_is_halved() -> None:
     assert counts.total == 26_000
 
 
+@pytest.mark.failure("D11")
 def test_a_misspelt_property_is_named_with_the_nearest() -> None:
     with scene(with_leads(1)) as here:
         with pytest.raises(ConfigError, match=r"no property 'regoin' .*did you mean 'region'"):

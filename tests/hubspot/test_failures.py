@@ -120,6 +120,7 @@ def waits(here: Scene) -> list[float]:
     return [round(wait, 2) for wait in here.clock.slept if wait >= 0.45]
 
 
+@pytest.mark.failure("D1", "D2", "D3", "D4", "D6", "D7")
 @pytest.mark.parametrize("page", [1, 2], ids=["first page", "second page"])
 @pytest.mark.parametrize("name", CASES)
 def test_a_failure_that_stays_is_repeated_as_the_table_says_and_holds_the_count(
@@ -145,6 +146,7 @@ def test_a_failure_that_stays_is_repeated_as_the_table_says_and_holds_the_count(
         assert NAME not in text
 
 
+@pytest.mark.failure("D3", "D4", "D6")
 @pytest.mark.parametrize("page", [1, 2], ids=["first page", "second page"])
 @pytest.mark.parametrize(
     "name", [name for name, case in CASES.items() if case.waits and "900" not in name]
@@ -157,6 +159,7 @@ def test_a_failure_that_passes_costs_a_repeat_and_no_lead(name: str, page: int) 
         assert counts.origin.calls == len(here.portal.asked) == 1 + 3 + 1
 
 
+@pytest.mark.failure("D3")
 @pytest.mark.parametrize(
     ("now", "zone", "midnight"),
     [
@@ -179,6 +182,7 @@ def test_a_used_up_day_ends_at_the_local_midnight_and_not_at_that_of_utc(
             )
 
 
+@pytest.mark.failure("D5")
 def test_a_portal_that_does_not_answer_is_asked_again() -> None:
     with scene(portal_of(1), read_seconds=0.05) as here:
         here.portal.faults.extend([None, Fault(manner="silent")])
@@ -189,6 +193,7 @@ def test_a_portal_that_does_not_answer_is_asked_again() -> None:
         assert len(here.portal.asked) == 1 + 4
 
 
+@pytest.mark.failure("D5")
 def test_an_answer_byte_by_byte_never_outlasts_the_time_of_the_count() -> None:
     with scene(portal_of(200), read_seconds=60) as here:
         here.portal.faults.extend([None, *[Fault(manner="trickle")] * 9])
@@ -201,6 +206,7 @@ def test_an_answer_byte_by_byte_never_outlasts_the_time_of_the_count() -> None:
     assert len(here.portal.asked) == 2
 
 
+@pytest.mark.failure("D5")
 @pytest.mark.parametrize("fault", [Fault(manner="trickle"), Fault(502, HTML * 9, manner="trickle")])
 def test_an_answer_byte_by_byte_is_given_up_at_the_deadline(fault: Fault) -> None:
     with scene(portal_of(200), read_seconds=0.15) as here:
@@ -210,6 +216,7 @@ def test_an_answer_byte_by_byte_is_given_up_at_the_deadline(fault: Fault) -> Non
     assert len(here.portal.asked) == 1 + 4
 
 
+@pytest.mark.failure("D7")
 def test_an_answer_cut_at_any_byte_is_repeated_or_held_and_never_counted() -> None:
     with scene(portal_of(2)) as here:
         assert here.count().total == 2
@@ -226,6 +233,7 @@ def test_an_answer_cut_at_any_byte_is_repeated_or_held_and_never_counted() -> No
             assert isinstance(held(here), ConnectorError)
 
 
+@pytest.mark.failure("D8")
 @pytest.mark.parametrize(
     "damage",
     [
@@ -260,6 +268,7 @@ def test_an_answer_that_cannot_be_true_is_read_once_more_and_then_held(
     assert error.reason is Reason.UNRECONCILED
 
 
+@pytest.mark.failure("D8")
 def test_a_total_that_never_agrees_is_held_with_all_three_numbers() -> None:
     with scene(portal_of(450)) as here:
 
@@ -320,6 +329,7 @@ def test_a_pull_that_cannot_end_in_time_ends_at_the_deadline() -> None:
     assert sum(here.clock.slept) <= 10
 
 
+@pytest.mark.failure("T1")
 def test_a_clock_that_is_ten_minutes_off_holds_the_count() -> None:
     portal = portal_of(1)
     portal.today = NOW + timedelta(minutes=11)
@@ -329,6 +339,7 @@ def test_a_clock_that_is_ten_minutes_off_holds_the_count() -> None:
         assert here.count().total == 1
 
 
+@pytest.mark.failure("D5")
 def test_a_port_where_nobody_listens_is_a_passing_failure() -> None:
     with scene(portal_of(1)) as here:
         pass
@@ -338,6 +349,7 @@ def test_a_port_where_nobody_listens_is_a_passing_failure() -> None:
     assert TOKEN not in str(error)
 
 
+@pytest.mark.failure("D1", "D2")
 def test_a_refused_token_and_a_missing_scope_say_what_to_do() -> None:
     with scene(portal_of(1)) as here:
         error = held(here, token=Secret("pat-other"))

@@ -134,6 +134,7 @@ def test_two_portals_of_one_app_keep_their_access_and_their_pace_apart() -> None
 REFUSED = {"status": "BAD_REFRESH_TOKEN", "message": f"bad refresh token {REFRESH_TOKEN}\n"}
 
 
+@pytest.mark.failure("D1")
 @pytest.mark.parametrize(
     ("settings", "fault", "words"),
     [
@@ -200,6 +201,7 @@ def test_an_answer_without_a_usable_token_holds_the_count(answer: dict[str, obje
     assert not here.portal.searches
 
 
+@pytest.mark.failure("D1")
 def test_access_that_a_portal_takes_back_is_said_so_and_not_renewed_over_and_over() -> None:
     with scene(portal_of(2)) as here:
         here.portal.faults.extend([None, None, Fault(401)])
@@ -208,6 +210,7 @@ def test_access_that_a_portal_takes_back_is_said_so_and_not_renewed_over_and_ove
     assert len(renewals(here)) == 1
 
 
+@pytest.mark.failure("D2")
 def test_a_missing_scope_of_an_app_says_where_to_add_it() -> None:
     with scene(portal_of(2)) as here:
         here.portal.scopes.clear()

@@ -58,6 +58,7 @@ def test_the_subject_can_be_overridden(own: Own, tmp_path: Path) -> None:
     assert render(edition(), templates=own(), chart=False).subject == "June 2026: At risk"
 
 
+@pytest.mark.failure("R1")
 @pytest.mark.parametrize(
     ("template", "line", "reason"),
     [
@@ -91,6 +92,7 @@ def test_a_mistake_inside_a_part_names_the_part(own: Own) -> None:
         render(edition(), templates=folder, chart=False)
 
 
+@pytest.mark.failure("R1")
 def test_mjml_that_does_not_parse_names_the_line(own: Own) -> None:
     folder = own(parts__masthead_mjml="<mj-section><mj-column>\n</mj-section>")
 
@@ -161,6 +163,7 @@ def test_a_template_that_is_not_utf_8_is_named_with_its_line(own: Own) -> None:
 # ------------------------------------------------------------------- what the sandbox does not stop
 
 
+@pytest.mark.failure("R1")
 @pytest.mark.parametrize(
     ("template", "seconds", "reason"),
     [

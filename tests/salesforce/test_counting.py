@@ -180,6 +180,7 @@ def test_a_cut_off_before_the_month_is_a_zero_without_a_call() -> None:
     assert (counts.total, counts.reconciled, org.calls) == (0, True, [])
 
 
+@pytest.mark.failure("D5")
 def test_every_call_has_a_timeout() -> None:
     org = org_with([lead()])
     counted(org)
@@ -343,6 +344,7 @@ def test_two_hundred_thousand_leads_are_counted_in_two_calls_like_by_hand() -> N
     assert took < 10  # under 2 on a quiet machine
 
 
+@pytest.mark.failure("D9")
 @pytest.mark.parametrize("second_page", [True, False])
 def test_more_values_in_a_day_than_one_answer_holds_are_counted_to_the_last(
     *,
@@ -368,6 +370,7 @@ def test_values_that_time_cannot_tell_apart_are_counted_as_one_number() -> None:
     assert counts.unknown == (("(too many different values)", 2_100),)
 
 
+@pytest.mark.failure("D9")
 def test_too_many_values_for_the_calls_allowed_name_the_field() -> None:
     org = org_with(
         [lead(f"{n}", datetime(2026, 6, 1 + n % 20, 9, n % 60, tzinfo=UTC)) for n in range(30_000)]
@@ -426,6 +429,7 @@ def changing(org: Org, times: int) -> Iterator[None]:
         yield
 
 
+@pytest.mark.failure("D8")
 @pytest.mark.parametrize("place", [1, 2])
 def test_a_lead_that_arrives_between_two_questions_is_asked_about_again(place: int) -> None:
     org = org_with([lead()])
@@ -436,6 +440,7 @@ def test_a_lead_that_arrives_between_two_questions_is_asked_about_again(place: i
     assert len(org.calls) == 3
 
 
+@pytest.mark.failure("D8")
 def test_parts_that_differ_from_the_whole_are_asked_about_again() -> None:
     segments = [Segment(f"S{n}") for n in range(60)]
     org = org_with([lead(f"S{n}", datetime(2026, 6, 2, 9, tzinfo=UTC)) for n in range(60)])
@@ -456,6 +461,7 @@ def test_parts_that_differ_from_the_whole_are_asked_about_again() -> None:
         source.count_leads(period=JUNE, segments=segments, now=NOW)
 
 
+@pytest.mark.failure("D8")
 def test_answers_that_differ_twice_are_no_count() -> None:
     org = org_with([lead()])
     arrivals = changing(org, 9)
@@ -470,6 +476,7 @@ def test_answers_that_differ_twice_are_no_count() -> None:
 # ------------------------------------------------------------------------------------ wrong names
 
 
+@pytest.mark.failure("D11")
 @pytest.mark.parametrize(
     ("settings", "words"),
     [

@@ -71,6 +71,7 @@ PASSING = {
 }  # fmt: skip
 
 
+@pytest.mark.failure("D3", "D4", "D7")
 @pytest.mark.parametrize("name", [name for name in PASSING if name != "null"])
 def test_what_may_pass_is_tried_again_and_then_right(name: str) -> None:
     org = org_of_two()
@@ -83,6 +84,7 @@ def test_what_may_pass_is_tried_again_and_then_right(name: str) -> None:
     assert waits == ([7.0, 7.0] if name == "429" else [4.0, 16.0])
 
 
+@pytest.mark.failure("D4")
 @pytest.mark.parametrize("name", [name for name in PASSING if name != "null"])
 def test_what_does_not_pass_is_given_up_after_three_tries(name: str) -> None:
     org = org_of_two()
@@ -93,6 +95,7 @@ def test_what_does_not_pass_is_given_up_after_three_tries(name: str) -> None:
     assert len(org.calls) == 4
 
 
+@pytest.mark.failure("D3")
 def test_a_server_that_asks_for_a_long_wait_is_not_waited_for() -> None:
     org = org_of_two()
     org.faults = [Fault(429, HTML, {"Retry-After": "120"}, path=COMPOSITE)]
@@ -102,6 +105,7 @@ def test_a_server_that_asks_for_a_long_wait_is_not_waited_for() -> None:
     assert len(org.calls) == 2
 
 
+@pytest.mark.failure("D7")
 def test_an_answer_cut_at_any_byte_gives_the_right_count_or_none() -> None:
     org = org_of_two()
     source = connector(org)
@@ -153,6 +157,7 @@ TOLD: list[tuple[str, Fault, Reason | None, str]] = [
 ]  # fmt: skip
 
 
+@pytest.mark.failure("D2", "D3")
 @pytest.mark.parametrize("case", range(len(TOLD)), ids=[case[0] for case in TOLD])
 def test_what_does_not_pass_is_told_at_once_with_what_to_mend(case: int) -> None:
     _, fault, reason, words = TOLD[case]
@@ -198,6 +203,7 @@ def test_days_outside_the_period_are_no_count() -> None:
 # ------------------------------------------------------------------------------------------- login
 
 
+@pytest.mark.failure("D1")
 @pytest.mark.parametrize(
     "body",
     [EXPIRED, HTML, {"error": "expired"}, []],
@@ -219,6 +225,7 @@ def test_a_token_that_expires_between_two_questions_is_renewed() -> None:
     assert len(org.calls) == 4
 
 
+@pytest.mark.failure("D1")
 def test_a_token_refused_twice_is_an_error_of_the_login() -> None:
     org = org_of_two()
     org.faults = [Fault(401, EXPIRED, path=COMPOSITE)] * 2
@@ -245,6 +252,7 @@ def test_a_login_that_leads_away_from_salesforce_is_not_followed() -> None:
     assert len(org.calls) == 1
 
 
+@pytest.mark.failure("D1")
 def test_a_wrong_secret_is_told_once_and_not_tried_again() -> None:
     org = org_of_two()
     with pytest.raises(ConnectorError, match=r"invalid_client.*run-as user") as caught:

@@ -96,6 +96,7 @@ def test_counts_equal_brute_force_over_many_examples(database: Database) -> None
     agrees(database, 1000)
 
 
+@pytest.mark.failure("T4")
 @pytest.mark.parametrize("period", [MARCH, OCTOBER], ids=["23 hours", "25 hours"])
 def test_a_lead_one_second_either_side_of_every_midnight_has_its_day(
     database: Database, period: Period
@@ -331,6 +332,7 @@ def test_a_table_loaded_before_the_cut_off_is_no_answer(database: Database) -> N
     assert caught.value.reason == Reason.TRANSIENT
 
 
+@pytest.mark.failure("D9")
 def test_too_many_segment_values_overflow_without_naming_a_person(database: Database) -> None:
     database.create(seg="text", ts=database.moment)
     database.fill([{"seg": f"p{n}@example.com", "ts": MARCH_5} for n in range(12)])
@@ -340,6 +342,7 @@ def test_too_many_segment_values_overflow_without_naming_a_person(database: Data
     assert "@" not in str(caught.value)
 
 
+@pytest.mark.failure("D11")
 def test_unknown_values_are_listed_and_counted(database: Database) -> None:
     database.create(seg="text", ts=database.moment)
     database.fill([{"seg": value, "ts": MARCH_5} for value in ("Mars", "Mars", None, "", "DACH")])
@@ -354,6 +357,7 @@ def test_columns_that_tell_time_differently_are_refused(database: Database) -> N
         counted(database, dates=("ts", "day"))
 
 
+@pytest.mark.failure("D11")
 def test_all_unknown_names_are_reported_at_once_with_the_nearest(database: Database) -> None:
     database.create(seg="text", ts=database.moment)
     with pytest.raises(ConfigError) as caught:
@@ -395,6 +399,7 @@ def test_the_origin_says_where_without_user_or_password(database: Database) -> N
     assert origin.calls >= 3
 
 
+@pytest.mark.failure("D8")
 def test_two_counts_that_keep_differing_are_no_answer(lite: Database) -> None:
     lite.run(
         "CREATE VIEW restless AS SELECT 'DACH' AS seg, '2026-03-05 12:00:00' AS ts,"
@@ -407,6 +412,7 @@ def test_two_counts_that_keep_differing_are_no_answer(lite: Database) -> None:
     assert caught.value.reason == Reason.UNRECONCILED
 
 
+@pytest.mark.failure("D9")
 def test_a_segment_column_that_is_an_id_overflows_at_ten_thousand(lite: Database) -> None:
     lite.create(seg="text", ts="naive")
     lite.fill([{"seg": f"id {n}", "ts": MARCH_5} for n in range(10_001)])

@@ -99,6 +99,7 @@ def slow_view(pg: Database, seconds: float) -> str:
     return view
 
 
+@pytest.mark.failure("D5")
 def test_a_slow_postgresql_is_stopped_at_the_limit(pg: Database) -> None:
     view = slow_view(pg, 60)
     start = monotonic()
@@ -176,6 +177,7 @@ def outcome_of(sql: Sql) -> tuple[Thread, list[object]]:
     return thread, found
 
 
+@pytest.mark.failure("D6")
 def test_a_connection_killed_in_mid_query_is_no_count(pg: Database) -> None:
     view = slow_view(pg, 5)
     thread, found = outcome_of(pg.sql(table=view))
@@ -198,6 +200,7 @@ def test_a_lost_connection_is_tried_once_more(pg: Database) -> None:
     assert found == [1]
 
 
+@pytest.mark.failure("D5")
 @pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="stops a process")
 def test_a_server_that_hangs_is_left_soon_after_the_limit(pg: Database) -> None:
     view = slow_view(pg, 60)
@@ -236,6 +239,7 @@ def test_a_locked_sqlite_file_is_somebody_elses_lock(lite: Database) -> None:
     assert caught.value.reason == Reason.TRANSIENT
 
 
+@pytest.mark.failure("D5")
 @pytest.mark.parametrize("scheme", ["postgresql", "mysql"])
 def test_a_refused_connection_is_transient(scheme: str) -> None:
     sql = Sql(
@@ -258,6 +262,7 @@ def test_an_unknown_role_is_a_matter_of_authentication(pg: Database) -> None:
     assert caught.value.reason == Reason.AUTH
 
 
+@pytest.mark.failure("D1")
 @pytest.mark.tool
 def test_a_wrong_password_is_refused_without_being_repeated(maria: Database) -> None:
     staged(maria)
@@ -268,6 +273,7 @@ def test_a_wrong_password_is_refused_without_being_repeated(maria: Database) -> 
     assert "wrong-pw-77" not in seen
 
 
+@pytest.mark.failure("D2")
 def test_a_table_the_role_may_not_read_is_a_matter_of_rights(pg: Database) -> None:
     staged(pg)
     pg.run(f"REVOKE SELECT ON {pg.table} FROM reader")

@@ -108,6 +108,7 @@ CELLS = [
 ]  # fmt: skip
 
 
+@pytest.mark.failure("R4")
 @pytest.mark.parametrize(
     ("change", "expected"), [case[1:] for case in CELLS], ids=[case[0] for case in CELLS]
 )
@@ -135,6 +136,7 @@ def test_merged_cells_are_named(tmp_path: Path) -> None:
     assert "SLA!A7:A8: found merged cells" in "\n".join(mistakes(path))
 
 
+@pytest.mark.failure("R4")
 @pytest.mark.parametrize(
     ("cell", "expected"),
     [
@@ -245,6 +247,7 @@ FILES: list[tuple[str, Callable[[Path], object], str]] = [
 ]  # fmt: skip
 
 
+@pytest.mark.failure("R4")
 @pytest.mark.parametrize(
     ("make", "expected"), [case[1:] for case in FILES], ids=[case[0] for case in FILES]
 )
