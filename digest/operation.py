@@ -173,7 +173,8 @@ class _Watch:
     def finished(self, report: Report) -> None:
         """Tell who did not get the edition, and what is over; ping how the day stands."""
         today = [one for one in report.outcomes if self._is_of_today(one)]
-        late = self.over and report.exit_code != 0
+        given_up = any(one.state is State.EXPIRED for one in today)
+        late = self.over and (given_up or (not today and report.exit_code != 0))
         if report.free:
             self.log.step("skipped")
         elif not report.outcomes and not late:
@@ -191,10 +192,16 @@ class _Watch:
 
     def _unknown(self, report: Report) -> Iterator[Alert]:
         """Of every day: what nobody has settled is told again each day."""
-        for one in report.outcomes:
-            if one.state is State.UNKNOWN:
-                whom = named(one.channel, one.recipient)
-                yield alerts.unknown(self.scene, one.key, whom, one.note)
+        found: dict[str, Outcome | Delivery] = {
+            one.key: one for one in report.outcomes if one.state is State.UNKNOWN
+        }
+        with suppress(DigestError):
+            reader = self._reader()
+            rows = reader.unknown() if reader else ()
+            found |= {row.key: row for row in rows if row.digest == self.settings.id}
+        for one in found.values():
+            whom = named(one.channel, one.recipient)
+            yield alerts.unknown(self.scene, one.key, whom, one.note or "")
 
     def _unserved(self, today: Sequence[Outcome], *, late: bool) -> Iterator[Alert]:
         refused = [one for one in today if one.state is State.REFUSED]
@@ -257,21 +264,20 @@ class _Watch:
         if not report.outcomes:
             return
         standing = self.memory.standing(self.settings.id)
-        gone = [one for one in standing if self._is_over(one, report, today)]
+        gone = [one for one in standing if self._is_over(one, today)]
         ended = self.memory.end(gone) if gone else ()
         worth_a_word = [one for one in ended if self._is_news(one)]
         if worth_a_word:
             untold = [read_alert(one) for one in worth_a_word if not one.told]
             yield alerts.recovered(self.scene, [*map(read_alert, worth_a_word)], untold)
 
-    def _is_over(self, noted: Noted, report: Report, today: Sequence[Outcome]) -> bool:
+    def _is_over(self, noted: Noted, today: Sequence[Outcome]) -> bool:
         cause = Cause(noted.cause)
         if cause is Cause.RECOVERED:
             return noted.told
         if cause is Cause.UNKNOWN:
-            return noted.about not in {
-                one.key for one in report.outcomes if one.state is State.UNKNOWN
-            }
+            row = self._row(noted.about)
+            return row is not None and row.state is not State.UNKNOWN
         if cause is Cause.REFUSED:
             whom = _whom(noted.about)
             served = {(one.channel, one.recipient) for one in today if one.state is State.SENT}
@@ -285,11 +291,15 @@ class _Watch:
         if cause is Cause.REFUSED:
             return _whom(noted.about) in self._readers
         if cause is Cause.UNKNOWN:
-            with suppress(DigestError):
-                reader = self._reader()
-                row = reader.delivery(noted.about) if reader else None
-                return row is not None and not (row.note or "").startswith("settled as")
+            row = self._row(noted.about)
+            return row is not None and not (row.note or "").startswith("settled as")
         return cause is not Cause.RECOVERED
+
+    def _row(self, key: str) -> Delivery | None:
+        with suppress(DigestError):
+            reader = self._reader()
+            return reader.delivery(key) if reader else None
+        return None
 
     @cached_property
     def _readers(self) -> frozenset[tuple[str, str]]:

@@ -86,6 +86,23 @@ def test_what_may_pass_is_told_when_the_time_to_send_is_over(
         assert f"digest send {stage.settings.path} --date 2026-06-15" in stage.text()
 
 
+def test_a_call_that_outlives_the_time_to_send_tells_it_itself_and_only_once(
+    tmp_path: Path,
+) -> None:
+    with a_stage(tmp_path) as stage:
+
+        def take_until_eleven() -> None:
+            stage.now = at(11, 2)
+
+        stage.source(source_error(Reason.UNRECONCILED)).meanwhile = take_until_eleven
+        stage.call(at(10, 59))
+        stage.call(at(11, 15))
+
+        assert [one.partition(" - ")[0] for one in stage.subjects] == [
+            "[digest] leads: not sent in time to anybody"
+        ]
+
+
 def test_what_passes_in_time_is_never_told(tmp_path: Path) -> None:
     with a_stage(tmp_path) as stage:
         stage.source(source_error(Reason.TRANSIENT))
@@ -136,7 +153,8 @@ def test_a_broken_template_is_told_apart_from_broken_settings(tmp_path: Path) ->
         (tmp_path / "templates").mkdir()
         (tmp_path / "templates/digest.txt").write_text("{{ no_such_figure }}")
         stage.settings = replace(stage.settings, templates=tmp_path / "templates")
-        assert stage.call(at(7, 31)) == 2
+        for minute in (31, 46):
+            assert stage.call(at(7, minute)) == 2
 
         assert stage.subjects == ["[digest] leads: held since 07:31 - a template is broken"]
         assert "digest.txt" in stage.text()
@@ -312,6 +330,7 @@ def test_an_unknown_outcome_is_told_at_once_and_each_day_until_somebody_settles_
 
         assert stage.call(at(7, 31, day=TUESDAY)) == 5
         assert stage.call(at(7, 46, day=TUESDAY)) == 5
+        assert stage.call(at(12, 0, day=TUESDAY)) == 0
         assert len(stage.alerts) == 2, "once more on the next day"
 
         open_ledger(stage.settings.ledger, clock=lambda: stage.now).resolve(key, Decision.SENT)
