@@ -562,8 +562,7 @@ def test_a_delivery_that_a_person_lets_go_again_is_taken_up(folder: Path) -> Non
     settings = settings_of(folder)
     ledger = open_ledger(settings.ledger, clock=lambda: at(8, 0), pin=pin_of(settings))
     (row,) = ledger.deliveries("leads", MONDAY)
-    assert isinstance(settings.ledger, Path)
-    with closing(sqlite3.connect(settings.ledger)) as raw, raw:
+    with closing(sqlite3.connect(folder / "ledger.sqlite")) as raw, raw:
         raw.execute("UPDATE deliveries SET state = 'unknown', owner = NULL, lease_until = NULL")
     assert Machine(folder, at(8, 0), until=at(8, 10)).run().times() == ["15 08:00"]  # read anew
 

@@ -20,7 +20,7 @@ import pytest
 from digest import delivery
 from digest.channels.smtp import Smtp
 from digest.delivery import STEPS
-from digest.ledger import Claim, Place, Postgres, State, open_ledger
+from digest.ledger import Claim, Owner, Place, Postgres, State, open_ledger
 from digest.ledger.store import Ledger
 from digest.model import Edition
 from digest.render.mime import pack
@@ -42,12 +42,14 @@ def send_for_real(
     channel: Smtp,
     hook: Callable[[str], None] = lambda _: None,
     kind: type[Ledger] = Ledger,
+    *,
     stop: Callable[[], bool] = lambda: False,
+    owner: Owner | None = None,
 ) -> int:
     def compose(_: Edition | None) -> Edition:
         return an_edition()
 
-    opened = open_ledger(place, clock=now)
+    opened = open_ledger(place, clock=now, owner=owner)
     ledger = kind(opened._backend, clock=now, owner=opened.owner, gone=opened._gone)
     result = delivery.send(
         digest_id="leads",
