@@ -11,7 +11,7 @@ COVERED ?= $(if $(filter 1,$(DIGEST_TEST_ALL)),--cov --cov-report=)
 NODE_TOOLS = .ci/node/node_modules/.package-lock.json
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test node check format lint types layers locks lock kills long fuzz bench docs catalogues golden wheel clean
+.PHONY: help demo test node check format lint types layers locks lock kills long fuzz mutants bench docs catalogues golden wheel clean
 
 help: ## what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -56,6 +56,9 @@ long: $(VENV)/.dev ## the long suites: fuzzing, 10,000 months
 
 fuzz: $(VENV)/.dev ## 50,000 mutated settings and worksheets: no traceback, no hang
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m fuzz
+
+mutants: $(VENV)/.dev ## change the code on purpose; the tests have to notice 9 of 10 changes
+	$(BIN)/python .ci/mutants.py $(ARGS)
 
 bench: $(VENV)/.dev ## measure, each figure beside its alternative
 	@for script in benchmarks/[a-z]*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done

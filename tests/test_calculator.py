@@ -40,7 +40,7 @@ from digest.model import (
     Workday,
 )
 from digest.sla import Goal, Plan, RevenueGoal, Terms, goals
-from digest.workdays import Calendar
+from digest.workdays import Calendar, weigh
 
 JUNE = Period(date(2026, 6, 1), date(2026, 7, 1))
 ZURICH = Calendar("CH", "ZH")
@@ -369,7 +369,9 @@ def test_every_threshold_can_be_set() -> None:
     ],
 )
 def test_thresholds_out_of_order_are_refused(wrong: dict[str, Fraction]) -> None:
-    with pytest.raises(ValueError, match="each must be at least the one before"):
+    with pytest.raises(
+        ValueError, match=r"; each must be at least the one before and none below 0$"
+    ):
         Thresholds(**wrong)  # type: ignore[arg-type] # ratios only
 
 
@@ -442,6 +444,16 @@ def test_notes_of_the_goal_stay_on_its_row() -> None:
     note = Note(NoteCode.SET_BY_HAND, "DACH", number=Fraction(140))
     found = card([on(1, 1)], replace(owed(), notes=(note,)))
     assert found.segments[0].notes == (note,)
+
+
+def test_no_lead_at_all_is_behind_although_one_would_be_within_the_noise() -> None:
+    # Of 3 expected leads none come with probability 5 %, one at most with 20 %.
+    eager = Thresholds(min_expected=Fraction(1))
+    found = [
+        card(counts, owed(goal=7), cut_off=date(2026, 6, 12), thresholds=eager).segments[0].status
+        for counts in ([], [on(1, 1)])
+    ]
+    assert found == [Status.BEHIND, Status.AT_RISK]
 
 
 def test_a_softened_status_says_why_on_its_row() -> None:
@@ -528,6 +540,12 @@ def test_one_source_of_several_that_failed_withholds_the_total() -> None:
     assert found.total.notes == (Note(NoteCode.PARTIAL, text="UKI"),)
 
 
+def test_the_total_names_every_segment_it_lacks() -> None:
+    three = [owed("UKI"), owed(), owed("Benelux")]
+    found = card([on(1, 30)], *three, no_data=("UKI", "Benelux"))
+    assert Note(NoteCode.PARTIAL, text="Benelux, UKI") in found.total.notes
+
+
 def test_a_failed_source_without_segments_still_has_no_total() -> None:
     found = scorecard(
         plan=PLAN,
@@ -567,6 +585,39 @@ def test_rows_and_total_carry_the_forecast_of_their_own_history() -> None:
     assert dach.mean < total.mean
     assert dach.chance is not None
     assert uki.chance is None  # a goal of 0 has no chance to be reached
+
+
+def test_leads_from_before_a_segment_began_are_no_pace_to_forecast_from() -> None:
+    start = date(2026, 6, 10)
+    days = tuple(replace(day, weight=Fraction(0)) if day.day < start else day for day in DAYS)
+    began: dict[str | None, Course] = {"DACH": Course(days, start=start)}
+    own = [on(10, 2), on(11, 2), on(12, 2)]
+    july = DayCount(date(2026, 7, 1), "DACH", 9)
+    early = [on(9, 40), on(8, 5, "UKI"), DayCount(date(2026, 5, 29), "DACH", 30), july]
+    (without,) = card(own, courses=began).segments
+    (with_early, _) = card([*own, *early], owed(), owed("UKI"), courses=began).segments
+    assert (without.actual, with_early.actual) == (6, 46)
+    assert without.forecast is not None
+    assert with_early.forecast is not None
+    assert with_early.forecast.mean == pytest.approx(without.forecast.mean + 40)
+
+
+def test_a_segment_without_a_goal_has_a_forecast_all_the_same() -> None:
+    (row,) = card([on(1, 55)], owed(goal=None), courses={"DACH": Course(DAYS, months(6))}).segments
+    assert row.forecast is not None
+    assert (row.forecast.mean > 55, row.forecast.chance) == (True, None)
+
+
+@pytest.mark.parametrize(
+    ("cut_off", "leads", "status"), [(25, 115, Status.AT_RISK), (14, 64, Status.ON_TRACK)]
+)
+def test_the_last_three_workdays_are_the_calendars_whatever_paces_the_row(
+    cut_off: int, leads: int, status: Status
+) -> None:
+    # Paced by all 30 days, five days are left after 25 June, of which three are workdays.
+    paced = Course(weigh(DAYS, "calendar"), months(1), workdays=DAYS)
+    found = card([on(1, leads)], cut_off=date(2026, 6, cut_off), courses={"DACH": paced})
+    assert found.segments[0].status is status
 
 
 def test_a_hidden_forecast_still_decides_the_last_days() -> None:
@@ -708,6 +759,15 @@ def test_the_limits_for_unassigned_leads_can_be_set() -> None:
     found = card([on(1, 90), on(1, 10, "")])
     lenient = Thresholds(unassigned_leads=11, unassigned_share=Fraction(11, 100))
     assert unassigned_warning(found, lenient) is None
+
+
+def test_leads_that_own_limits_do_not_warn_of_are_listed_on_their_row() -> None:
+    found = replace(card([on(1, 90), on(1, 10, "")]), unknown=(("Mars", 10),))
+    lenient = Thresholds(unassigned_leads=11, unassigned_share=Fraction(11, 100))
+    listed = list_unassigned(found, lenient).unassigned
+    assert listed is not None
+    assert [note.text for note in listed.notes] == ["Mars"]
+    assert list_unassigned(found) == found
 
 
 def test_a_zero_that_history_makes_improbable_is_doubted() -> None:

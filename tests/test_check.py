@@ -117,6 +117,58 @@ def test_the_next_five_editions_come_with_their_skipped_days_and_reasons(tmp_pat
     ]
 
 
+# Known by its almanac, year by year: until 2026.
+LANKA = CONFIG.replace('"CH"', '"LK"').replace('subdivision = "ZH"\n', "")
+
+
+@pytest.mark.failure("T8")
+@pytest.mark.parametrize(("on", "warned"), [(date(2026, 12, 1), False), (date(2026, 12, 2), True)])
+def test_holidays_that_end_are_told_thirty_days_ahead(
+    tmp_path: Path,
+    on: date,
+    warned: bool,  # noqa: FBT001 - a column of the table
+) -> None:
+    findings = check(settings_of(tmp_path, LANKA), on=on)
+
+    ending = [text for level, text in texts(findings, "calendar") if level == "warning"]
+    assert bool(ending) == warned
+    assert all(
+        "no edition from 1 Jan 2027 on: calendar LK: holidays of 2027" in one for one in ending
+    )
+
+
+@pytest.mark.failure("T8")
+def test_the_last_known_editions_are_shown_and_then_the_end(tmp_path: Path) -> None:
+    findings = check(settings_of(tmp_path, LANKA), on=date(2026, 12, 30))
+
+    shown = texts(findings, "next edition")
+    assert [level for level, _ in shown] == ["ok", "ok", "warning"]
+    assert "none is known after these" in shown[-1][1]
+
+
+@pytest.mark.failure("T8")
+def test_holidays_that_are_not_known_are_an_error(tmp_path: Path) -> None:
+    findings = check(settings_of(tmp_path, LANKA), on=date(2027, 6, 15))
+
+    wrong = [one for one in findings if one.level == "error"]
+    assert {"calendar", "next editions"} <= {one.subject for one in wrong}
+    assert all(
+        "holidays of 2027 are not known" in one.text for one in wrong if one.subject != "source"
+    )
+
+
+@pytest.mark.failure("T8")
+def test_fiscal_periods_that_end_are_told_thirty_days_ahead(tmp_path: Path) -> None:
+    starts = [date(2025 + (6 + n) // 12, (6 + n) % 12 + 1, 1) for n in range(13)]
+    rows = [f"{2026 + n // 12},{n % 12 + 1},{start}" for n, start in enumerate(starts)]
+    (tmp_path / "fiscal.csv").write_text("year,period,start\n" + "\n".join(rows) + "\n")
+    settings = settings_of(tmp_path, 'fiscal_periods = "fiscal.csv"\n' + CONFIG)
+
+    assert texts(check(settings, on=date(2026, 5, 4)), "fiscal periods") == []
+    ((level, text),) = texts(check(settings, on=date(2026, 6, 4)), "fiscal periods")
+    assert (level, text.startswith("no edition from 1 Jul 2026 on: ")) == ("warning", True)
+
+
 def test_a_goal_that_cannot_be_computed_is_a_warning_with_the_reason(tmp_path: Path) -> None:
     findings = check(settings_of(tmp_path, CONFIG.replace('close_rate = "4%"\n', "")))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
@@ -12,8 +13,10 @@ from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 
+import click
 import pytest
 
+from digest.cli import World, cli, waiting
 from digest.coming import coming
 from digest.dispatch import Now, pin_of, send_digest
 from digest.errors import DigestError
@@ -562,8 +565,7 @@ def test_a_delivery_that_a_person_lets_go_again_is_taken_up(folder: Path) -> Non
     settings = settings_of(folder)
     ledger = open_ledger(settings.ledger, clock=lambda: at(8, 0), pin=pin_of(settings))
     (row,) = ledger.deliveries("leads", MONDAY)
-    assert isinstance(settings.ledger, Path)
-    with closing(sqlite3.connect(settings.ledger)) as raw, raw:
+    with closing(sqlite3.connect(folder / "ledger.sqlite")) as raw, raw:
         raw.execute("UPDATE deliveries SET state = 'unknown', owner = NULL, lease_until = NULL")
     assert Machine(folder, at(8, 0), until=at(8, 10)).run().times() == ["15 08:00"]  # read anew
 
@@ -596,3 +598,16 @@ def test_the_modification_time_is_not_all_that_tells_a_change(folder: Path) -> N
 
     assert watch.look().fresh == {path}
     assert watch.look().fresh == frozenset()
+
+
+def test_asked_to_end_it_waits_for_its_children_and_is_not_hurried_itself() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with click.Context(cli):
+        now = waiting(World(grace_seconds=0.2), hurry=False)
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            now.sleep(0.1)
+            assert now.stop()
+            assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+        finally:
+            signal.signal(signal.SIGTERM, before)

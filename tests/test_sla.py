@@ -210,7 +210,8 @@ def test_a_segment_without_terms_has_no_goal() -> None:
     later = terms(valid_from=JULY)
     goal = only(goals(plan(later), JUNE))
     assert goal.goal is None
-    assert NoteCode.CLOSE_RATE_MISSING in codes(goal)
+    missing = (NoteCode.SHARE_MISSING, NoteCode.DEAL_SIZE_MISSING, NoteCode.CLOSE_RATE_MISSING)
+    assert [Note(code, "DACH") for code in missing] == list(goal.notes)
 
 
 @pytest.mark.failure("D16")
@@ -254,6 +255,13 @@ def test_sales_has_a_goal_where_only_marketings_rate_is_missing() -> None:
     assert (goal.goal, goal.sales_goal) == (None, 200)
 
 
+def test_sales_rounds_at_every_stage_where_marketing_does() -> None:
+    # 40 % of 290,000 is 7.73 customers: 193.3 leads at 4 %, and 8 customers take 200.
+    once = plan(revenues=[revenue("290000")])
+    found = [only(goals(p, JUNE)).sales_goal for p in (once, replace(once, rounding="cascade"))]
+    assert found == [194, 200]
+
+
 # ---------------------------------------------------------------------------------- stages and by hand
 
 
@@ -285,7 +293,7 @@ def test_a_goal_set_by_hand_is_marked_and_its_revenue_implied() -> None:
     assert (goal.goal, goal.sales_goal, goal.by_hand) == (140, 9, True)
     assert Fraction(84_000) == goal.implied_revenue
     (note,) = goal.notes
-    assert (note.code, note.number) == (NoteCode.SET_BY_HAND, Fraction(140))
+    assert (note.code, note.segment, note.number) == (NoteCode.SET_BY_HAND, "DACH", Fraction(140))
     assert (note.other, note.text) == (Fraction(84_000), "CHF")  # the reader is told
 
 
@@ -294,7 +302,7 @@ def test_a_goal_set_by_hand_needs_nothing_else() -> None:
     goal = only(goals(plan(agreed, revenues=[]), JUNE))
     assert (goal.goal, goal.sales_goal) == (0, None)
     assert goal.implied_revenue is None
-    assert codes(goal) == [NoteCode.SET_BY_HAND]
+    assert [Note(NoteCode.SET_BY_HAND, "DACH", number=Fraction(0))] == list(goal.notes)
 
 
 # -------------------------------------------------------------------------------------- months, dates
@@ -367,6 +375,16 @@ def test_a_change_recorded_by_hand_is_told_from_its_day_on() -> None:
     assert only(goals(agreed, JULY)).notes[1:] == ()
     told = Note(NoteCode.GOAL_CHANGED, "DACH", number=Fraction(250), day=date(2026, 6, 10))
     assert (told,) == only(goals(agreed, JUNE, on=date(2026, 6, 10))).notes
+
+
+def test_changes_recorded_by_hand_are_told_in_the_order_of_their_days() -> None:
+    later = GoalChange("DACH", JUNE, date(2026, 6, 20), 260, 300)
+    agreed = replace(plan(), changes=(later, GoalChange("DACH", JUNE, date(2026, 6, 10), 250, 260)))
+    told = only(goals(agreed, JUNE)).notes
+    assert [(note.day, note.number, note.other) for note in told] == [
+        (date(2026, 6, 10), Fraction(250), Fraction(260)),
+        (date(2026, 6, 20), Fraction(260), Fraction(300)),
+    ]
 
 
 def test_leads_may_serve_the_revenue_of_a_later_month() -> None:
@@ -487,6 +505,32 @@ def test_the_limits_themselves_are_allowed_and_repetition_is_no_contradiction() 
     assert only(goals(agreed, JUNE)).goal == 0
 
 
+@pytest.mark.parametrize(
+    ("where", "changed"),
+    [
+        (r"^plan: revenue goal of 'DACH' for 2026-06: ", {"revenue_goals": (revenue("-1"),)}),
+        (r"^plan: 'DACH' from 2026-01-01: ", {"terms": (terms(rate="2"),)}),
+        (r": sales_close_rate is 2", {"terms": (replace(terms(), sales_close_rate=Fraction(2)),)}),
+        (r": stage_rates is 2", {"terms": (replace(terms(), stage_rates=(Fraction(2),)),)}),
+        (r": sales_deal_size is -1", {"terms": (replace(terms(), sales_deal_size=Decimal(-1)),)}),
+    ],
+)
+def test_a_mistake_says_where_it_stands(where: str, changed: dict[str, object]) -> None:
+    with pytest.raises(ConfigError, match=where):
+        replace(plan(), **changed)  # type: ignore[arg-type] # any field, by name
+
+
+def test_an_unknown_segment_is_told_all_that_are_known() -> None:
+    with pytest.raises(ConfigError, match="no segment 'X', known are DACH, Benelux, UKI, Nordics"):
+        replace(FOUR_REGIONS, terms=(*FOUR_REGIONS.terms, terms("X")))
+
+
+def test_each_currency_has_a_rate_of_its_own() -> None:
+    euro, pound = PlanRate("EUR", Decimal("0.95"), JUNE), PlanRate("GBP", Decimal("1.1"), JUNE)
+    agreed = replace(plan(), rates=(euro, pound))
+    assert [to_plan_currency(agreed, 100, code) for code in ("EUR", "GBP")] == [95, 110]
+
+
 def test_all_mistakes_come_at_once() -> None:
     with pytest.raises(ConfigError) as caught:
         plan(terms("X", share="2"), revenues=[revenue("-1"), revenue("-2")])
@@ -533,6 +577,12 @@ def test_the_version_follows_the_content_not_its_spelling() -> None:
 )
 def test_every_change_of_content_changes_the_version(other: Plan) -> None:
     assert plan().version != other.version
+
+
+def test_the_same_terms_for_another_segment_are_another_version() -> None:
+    both = (("DACH", "CHF"), ("UKI", "CHF"))
+    found = [plan(terms(name), revenues=[], currencies=both).version for name in ("DACH", "UKI")]
+    assert found[0] != found[1]
 
 
 def test_segments_keep_the_order_in_which_people_read_them() -> None:
@@ -616,6 +666,24 @@ def test_a_small_sample_shrinks_to_the_rate_of_everybody() -> None:
     assert (1 + 50 * Fraction(50, 1000)) / 60 == found.close_rate
 
 
+def test_a_small_cohort_shrinks_to_the_cohorts_of_everybody() -> None:
+    small = deals(leads=10, customers=9, cohort=1)
+    found = measure(small, deals("UKI", leads=990, customers=400, cohort=49), method="cohort")
+    assert (1 + 50 * Fraction(50, 1000)) / 60 == found.close_rate
+
+
+def test_where_customers_are_not_known_no_rate_is_measured_but_deals_are() -> None:
+    source = replace(statistics(deals(), deals("UKI")), no_customers="contacts carry no stage")
+    (found,) = measured(plan(), source)
+    assert (found.leads, found.customers, found.raw_rate, found.close_rate) == (0, 0, None, None)
+    assert (found.deal_size, found.deals) == (Decimal(15_000), 10)
+
+
+def test_the_win_rate_is_that_of_all_closed_deals() -> None:
+    assert measure(replace(deals(won=10), lost=30), deals(won=0)).win_rate == Fraction(1, 4)
+    assert measure(replace(deals(won=0), lost=0)).win_rate is None
+
+
 def test_a_segment_without_leads_takes_the_rate_of_everybody() -> None:
     found = measure(deals("UKI", leads=1000, customers=50))
     assert found.raw_rate is None
@@ -681,7 +749,7 @@ def test_drift_says_what_the_goal_would_be() -> None:
         found.measured_close_rate,
     )
     assert (Decimal(15_000), Decimal(15_000)) == (found.agreed_deal_size, found.measured_deal_size)
-    assert not found.small_sample
+    assert (found.segment, found.small_sample) == ("DACH", False)
 
 
 def test_drift_rounds_as_the_goal_does() -> None:
@@ -715,6 +783,7 @@ def test_drift_uses_the_terms_in_force_on_the_day() -> None:
     (early,) = drift(agreed, JUNE, statistics(deals()), on=date(2026, 6, 14))
     (late,) = drift(agreed, JUNE, statistics(deals()))
     assert (Decimal(15_000), Decimal(30_000)) == (early.agreed_deal_size, late.agreed_deal_size)
+    assert (early.goal, late.goal) == (300, 150)
 
 
 def test_drift_keeps_the_agreed_size_where_no_deal_has_an_amount() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -126,8 +126,8 @@ class Reader:
     def ended_runs(self, dates: Collection[date]) -> dict[tuple[str, date], RunState]:
         """Return how the runs of some dates ended, by digest and date, but for those with work left."""
         query = select(runs.c.digest, runs.c.business_date, runs.c.state).where(
-            runs.c.correction == 0,
             runs.c.business_date.in_(tuple(dates)),
+            runs.c.correction == 0,
             runs.c.state.in_(ENDED),
             ~_has((*WAITING, *AT_WORK)),
         )
@@ -226,6 +226,10 @@ class Reader:
     def _rows(self, query: Select[Any]) -> Sequence[RowMapping]:
         with self._transaction() as connection:
             return connection.execute(query).mappings().all()
+
+    def transaction(self) -> AbstractContextManager[Connection]:
+        """Open a transaction, for a table that is declared in a module of its own."""
+        return self._transaction()
 
     def has(self, sha256: str) -> bool:
         """Whether a content is there, or was purged."""
@@ -606,6 +610,20 @@ class Ledger(Reader):
             )
             return _as_delivery(connection.execute(query).mappings().one())
 
+    # ------------------------------------------------------------------------------------ leases
+
+    def take_lease(self, name: str, length: timedelta) -> Lease:
+        """Take or renew a lease for this process; it may be somebody else's still, see `leases.take`."""
+        with self._change() as (connection, now):
+            return leases.take(
+                connection, name, self.owner, now=now, length=length, gone=self._gone
+            )
+
+    def give_lease_back(self, name: str) -> None:
+        """End this process's lease, so that another need not wait for its end."""
+        with self._transaction() as connection:
+            leases.give_back(connection, name, self.owner)
+
     def accept_restored(self, seal: Seal, *, do: bool) -> tuple[Delivery, ...]:
         """Go on with a ledger that was restored from a backup; return what becomes unknown by it.
 
@@ -639,25 +657,6 @@ class Ledger(Reader):
                     _end_attempt(connection, claim, now, State.UNKNOWN, words)
             _set_commits(connection, seal.commits)
         return tuple(lost)
-
-    # ------------------------------------------------------------------------------------ leases
-
-    def take_lease(self, name: str, length: timedelta) -> Lease:
-        """Take or renew a lease for this process; it may be somebody else's still, see `leases.take`."""
-        with self._change() as (connection, now):
-            return leases.take(
-                connection,
-                name,
-                self.owner,
-                now=now,
-                length=length,
-                gone=self._gone,
-            )
-
-    def give_lease_back(self, name: str) -> None:
-        """End this process's lease, so that another need not wait for its end."""
-        with self._change() as (connection, _):
-            leases.give_back(connection, name, self.owner)
 
     def _check_decision(self, one: Delivery, decision: Decision, now: datetime) -> None:
         allowed = {State.UNKNOWN} | (set(WAITING) if decision is Decision.CANCEL else set())
