@@ -949,3 +949,31 @@ TestAnyOrderInPostgres = AnyOrderInPostgres.TestCase
 TestAnyOrderInPostgres.settings = hypothesis_settings(
     max_examples=effort(2, 15), stateful_step_count=20, deadline=None
 )
+
+
+def test_a_run_has_ended_when_its_state_says_so_and_nobody_waits(
+    place: Place, clock: Clock
+) -> None:
+    ledger = a_ledger(place, clock)
+    for name, state in (
+        ("held", RunState.HELD),
+        ("gone", RunState.EXPIRED),
+        ("free", RunState.SKIPPED),
+        ("leads", RunState.DONE),
+    ):
+        ledger.open_run(name, TODAY)
+        ledger.mark_run(name, TODAY, state)
+    ended = {
+        ("gone", TODAY): RunState.EXPIRED,
+        ("free", TODAY): RunState.SKIPPED,
+        ("leads", TODAY): RunState.DONE,
+    }
+    assert ledger.ended_runs({TODAY}) == ended
+    assert ledger.ended_runs({TODAY + timedelta(1)}) == {}
+
+    # A message that a person lets go again is work left.
+    ledger.plan("leads", TODAY, [ANA])
+    ledger.mark_run("leads", TODAY, RunState.DONE)
+    assert ledger.ended_runs({TODAY}).keys() == {("gone", TODAY), ("free", TODAY)}
+    ledger.cancel_except("leads", TODAY, [])
+    assert ledger.ended_runs({TODAY}) == ended
