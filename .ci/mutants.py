@@ -188,6 +188,9 @@ def main() -> int:
         names = [f"*__mutmut_{number}" for number in args.sample or ()]
         if args.again:
             names = [name for name, _ in judge(part, place, files, whole=False).survived]
+            (place / "mutants" / "mutmut-stats.json").unlink(
+                missing_ok=True
+            )  # which tests see what
             for copy in (place, place / "mutants"):
                 shutil.copytree(ROOT / "tests", copy / "tests", dirs_exist_ok=True)
         else:
