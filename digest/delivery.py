@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 from zoneinfo import ZoneInfo
 
 from digest.addresses import ascii_address, masked
@@ -669,10 +669,9 @@ def _look(job: _Job, rows: Sequence[Delivery]) -> None:
         job.doubts[row.key] = replace(doubt, looks=doubt.looks[1:])
         envelope = Envelope(row.key, row.recipient, job.ledger.message(row))
         with job.channels[row.channel].session() as session:
-            if not isinstance(session, Reconciles):
-                continue
             try:
-                receipt = session.find(envelope, since=doubt.since)
+                # Only a session that can look leaves a doubt behind.
+                receipt = cast("Reconciles", session).find(envelope, since=doubt.since)
             except DeliveryError as error:
                 job.remarks[row.key] = f"could not look it up: {error}"
                 if error.permanent:
@@ -809,10 +808,12 @@ def _record(
     next_at: datetime | None = None,
 ) -> None:
     """Write an outcome down; whatever happens here, nothing is sent again because of it."""
-    for left in reversed(range(_RECORD_TRIES)):
+    left = _RECORD_TRIES
+    while True:
         try:
             ours = job.ledger.record(claim, state, words, next_at=next_at)
         except LedgerError as error:
+            left -= 1
             if not left:
                 raise LedgerError(
                     f"delivery {claim.key} is {state} ({words}) but this could not be written: {error}",

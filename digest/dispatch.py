@@ -65,6 +65,7 @@ class Report:
 
     Attributes:
         happened: something was sent or failed in this call; `--quiet` prints only then.
+        free: the date has no edition for anybody.
     """
 
     exit_code: int
@@ -72,6 +73,7 @@ class Report:
     happened: bool
     edition: Edition | None = None
     outcomes: tuple[Outcome, ...] = ()
+    free: bool = False
 
 
 # ------------------------------------------------------------------------------------------ looking
@@ -279,13 +281,14 @@ def send_digest(
             )
         said = f"no edition on {business_date}: {reason}"
         of_the_digest = due_on(settings, business_date).kind is None
-        return Report(0, (said,) if of_the_digest else without, happened=False)
+        lines = (said,) if of_the_digest else without
+        return Report(0, lines, happened=False, free=True)
     until = None
     if day is None:
         answer = due(settings, asked)
-        until = answer.window.until
+        until = answer.day.window.until
         if answer.standing is Standing.EARLY:
-            at = answer.window.due_at.astimezone(ZoneInfo(settings.timezone))
+            at = answer.day.window.due_at.astimezone(ZoneInfo(settings.timezone))
             return Report(0, (f"not due before {at:%H:%M} ({at:%Z})",), happened=False)
         if answer.standing is Standing.LATE:
             return _too_late(settings, now, business_date)

@@ -39,21 +39,31 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True)
+class Day:
+    """What a date is for a digest, whatever the time.
+
+    Attributes:
+        business_date: the local date in the digest's zone.
+        reason: why the date is skipped, in words; None for a date with an edition.
+    """
+
+    business_date: date
+    window: Window
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """Whether a date's edition is due.
 
     Attributes:
-        business_date: the local date in the digest's zone.
         calls: a `digest send` has something to do now: send, give up and tell, or write down why the
             date has no edition.
-        reason: why the date is skipped, in words; None for a date with an edition.
     """
 
     standing: Standing
-    business_date: date
-    window: Window
+    day: Day
     calls: bool
-    reason: str | None = None
 
 
 def due(settings: Settings, now: datetime, run: RunState | None = None) -> Answer:
@@ -67,19 +77,36 @@ def due(settings: Settings, now: datetime, run: RunState | None = None) -> Answe
     Raises:
         ConfigError: the date lies outside the calendar or the fiscal periods.
     """
-    business_date = now.astimezone(ZoneInfo(settings.timezone)).date()
-    window = window_of(settings, business_date)
-    if reason := why_skipped(settings, business_date):
-        calls = now >= window.due_at and run is None
-        return Answer(Standing.SKIPPED, business_date, window, calls, reason)
+    return judge(day_of(settings, local_date(settings, now)), now, run)
+
+
+def local_date(settings: Settings, now: datetime) -> date:
+    """Return the date in the digest's zone."""
+    return now.astimezone(ZoneInfo(settings.timezone)).date()
+
+
+def day_of(settings: Settings, business_date: date) -> Day:
+    """Return what a date is for a digest.
+
+    Raises:
+        ConfigError: the date lies outside the calendar or the fiscal periods.
+    """
+    reason = why_skipped(settings, business_date)
+    return Day(business_date, window_of(settings, business_date), reason)
+
+
+def judge(day: Day, now: datetime, run: RunState | None = None) -> Answer:
+    """Say whether a date's edition may go out now; `now` lies in that date."""
+    if day.reason is not None:
+        return Answer(Standing.SKIPPED, day, now >= day.window.due_at and run is None)
     if run is RunState.DONE:
-        return Answer(Standing.SENT, business_date, window, calls=False)
-    if now < window.due_at:
-        return Answer(Standing.EARLY, business_date, window, calls=False)
-    if now < window.until:
+        return Answer(Standing.SENT, day, calls=False)
+    if now < day.window.due_at:
+        return Answer(Standing.EARLY, day, calls=False)
+    if now < day.window.until:
         # Even when it has expired or was skipped: the clock or the calendar has been put right since.
-        return Answer(Standing.OPEN, business_date, window, calls=True)
-    return Answer(Standing.LATE, business_date, window, calls=run is not RunState.EXPIRED)
+        return Answer(Standing.OPEN, day, calls=True)
+    return Answer(Standing.LATE, day, calls=run is not RunState.EXPIRED)
 
 
 def why_skipped(settings: Settings, business_date: date) -> str | None:

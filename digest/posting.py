@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from threading import Thread
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from urllib.request import OpenerDirector, Request
+
+T = TypeVar("T")
 
 DEFAULT_WAIT = 30.0  # seconds, when the other side asks to wait but not how long
 LONGEST_WAIT = 86_400.0
@@ -41,23 +43,35 @@ def post(url: str, body: bytes, headers: Mapping[str, str], *, seconds: float) -
     from urllib.request import Request
 
     request = Request(url, body, dict(headers), method="POST")  # noqa: S310 - the caller's own hosts
-    ended: list[Answer | BaseException] = []
+    return within(seconds, lambda: _asked(request, seconds))
 
-    def ask() -> None:
+
+def within(seconds: float, call: Callable[[], T]) -> T:
+    """Return what a call returns, or raise what it raises, unless it takes longer than that.
+
+    It runs in a thread of its own, because nothing else can be left behind in the middle of a look-up or
+    of an answer that dribbles.
+
+    Raises:
+        TimeoutError: nobody knows how it will end.
+    """
+    returned: list[T] = []
+    raised: list[BaseException] = []
+
+    def run() -> None:
         try:
-            ended.append(_asked(request, seconds))
+            returned.append(call())
         except BaseException as error:  # noqa: BLE001 - raised again by who waits
-            ended.append(error)
+            raised.append(error)
 
-    # A thread of its own, because nothing else can be left behind in the middle of a look-up.
-    thread = Thread(target=ask, daemon=True)
+    thread = Thread(target=run, daemon=True)
     thread.start()
     thread.join(seconds)
-    if not ended:
+    if raised:
+        raise raised[0]
+    if not returned:
         raise TimeoutError("timed out")
-    if isinstance(ended[0], BaseException):
-        raise ended[0]
-    return ended[0]
+    return returned[0]
 
 
 def _asked(request: Request, seconds: float) -> Answer:

@@ -14,10 +14,9 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
-from zoneinfo import ZoneInfo
 
 from digest.dispatch import pin_of
-from digest.due import Answer, Standing, due
+from digest.due import Day, Standing, day_of, judge, local_date
 from digest.errors import DigestError, LedgerError
 from digest.ledger import RunState, open_ledger
 
@@ -98,6 +97,7 @@ class _State:
     batches: list[_Batch] = field(default_factory=list)
     waiting: list[Key] = field(default_factory=list)
     offers: dict[Key, _Offer] = field(default_factory=dict)
+    days: dict[Path, tuple[Settings, Day]] = field(default_factory=dict)
     # Broken files, to be handed to `digest send` once: its alert tells the operator.
     alerts: list[tuple[Path, ...]] = field(default_factory=list)
     said: frozenset[str] = frozenset()  # what is wrong with the files, as it was told
@@ -137,15 +137,15 @@ def _due_now(watch: Watch, host: Host, state: _State) -> list[Key]:
     _tell_mistakes(seen, host, state)
     state.fresh = (state.fresh | seen.fresh) & {one.path for one in seen.digests}
     now = host.clock()
-    busy = {key for batch in state.batches for key in batch.keys}
-    asked: dict[object, list[tuple[Settings, Answer | None]]] = {}
+    asked: dict[object, list[tuple[Settings, Day | None]]] = {}
     for settings in seen.digests:
-        answer = _answer(settings, now)
-        if answer is None or answer.calls:
-            asked.setdefault(settings.ledger, []).append((settings, answer))
+        day = _today(settings, now, state)
+        if day is None or judge(day, now).calls:
+            asked.setdefault(settings.ledger, []).append((settings, day))
     found: dict[Key, datetime] = {}
     for digests in asked.values():
         found |= _unsettled(digests, now, host, state)
+    busy = {key for batch in state.batches for key in batch.keys}
     state.offers = {key: state.offers.get(key) or _Offer() for key in {*found, *busy}}
     ready = [key for key in found if state.offers[key].not_before <= host.monotonic()]
     return sorted(ready, key=lambda key: (found[key], key))
@@ -170,16 +170,22 @@ def _tell_mistakes(seen: Seen, host: Host, state: _State) -> None:
     state.said = frozenset(mistakes)
 
 
-def _answer(settings: Settings, now: datetime, run: RunState | None = None) -> Answer | None:
-    """Return whether a digest is due; None when not even that can be said, which `send` then tells."""
+def _today(settings: Settings, now: datetime, state: _State) -> Day | None:
+    """Return what today is for a digest; None when not even that can be said, which `send` then tells."""
+    date_there = local_date(settings, now)
+    known, day = state.days.get(settings.path, (None, None))
+    if known is settings and day is not None and day.business_date == date_there:
+        return day
     try:
-        return due(settings, now, run)
+        day = day_of(settings, date_there)
     except DigestError:
         return None
+    state.days[settings.path] = (settings, day)
+    return day
 
 
 def _unsettled(
-    digests: Sequence[tuple[Settings, Answer | None]], now: datetime, host: Host, state: _State
+    digests: Sequence[tuple[Settings, Day | None]], now: datetime, host: Host, state: _State
 ) -> dict[Key, datetime]:
     """Return those of one ledger's digests with work left, and since when each is due."""
     one = digests[0][0]
@@ -188,29 +194,28 @@ def _unsettled(
         ledger = open_ledger(one.ledger, clock=host.clock, pin=pin_of(one))
         if not _ours(one, ledger, host, state):
             return {}
-        ended = ledger.ended_runs({answer.business_date for _, answer in digests if answer})
+        ended = ledger.ended_runs({day.business_date for _, day in digests if day})
     except (LedgerError, OSError):
         pass  # `send` meets the same trouble and tells the operator
     return dict(_calls(digests, ended, now, state))
 
 
 def _calls(
-    digests: Sequence[tuple[Settings, Answer | None]],
+    digests: Sequence[tuple[Settings, Day | None]],
     ended: Mapping[tuple[str, date], RunState],
     now: datetime,
     state: _State,
 ) -> Iterator[tuple[Key, datetime]]:
-    for settings, first in digests:
-        if first is None:
-            yield (settings.path, now.astimezone(ZoneInfo(settings.timezone)).date()), now
+    for settings, day in digests:
+        if day is None:
+            yield (settings.path, local_date(settings, now)), now
             continue
-        run = ended.get((settings.id, first.business_date))
-        answer = _answer(settings, now, run) or first
-        window = answer.window
+        answer = judge(day, now, ended.get((settings.id, day.business_date)))
+        window = day.window
         # A file that has changed may name a recipient whom the day's edition has not reached.
         again = answer.standing is Standing.SENT and settings.path in state.fresh
         if answer.calls or (again and window.due_at <= now < window.until):
-            yield (settings.path, answer.business_date), window.due_at
+            yield (settings.path, day.business_date), window.due_at
 
 
 def _ours(settings: Settings, ledger: Ledger, host: Host, state: _State) -> bool:

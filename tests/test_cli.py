@@ -10,6 +10,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from email import message_from_bytes, policy
@@ -229,6 +230,52 @@ def test_a_fall_of_the_month_is_held_until_it_is_accepted(terminal: Terminal) ->
         sent = terminal.digest("send", terminal.config, "--accept-drop", now=tuesday)
     assert sent.exit_code == 0
     assert len(terminal.inbox) == before + 2
+
+
+def test_a_correction_tells_first_what_it_will_say_and_then_marks_every_mail(
+    terminal: Terminal,
+) -> None:
+    same = terminal.digest("send", terminal.config, "--correct")
+    assert (same.exit_code, len(terminal.inbox)) == (0, 4)
+    assert "nothing has changed since the edition of 2026-06-15" in same.stdout
+    with closing(sqlite3.connect(terminal.folder / "crm.sqlite")) as crm, crm:
+        crm.execute("DELETE FROM leads WHERE region = 'Benelux' AND qualified_at >= '2026-06-10'")
+
+    with open_inbox(terminal.folder / "inbox", terminal.port()):
+        sent = terminal.digest(
+            "send", terminal.config, "--correct", "--reason", "  Two forms\nwere counted twice. "
+        )
+        again = terminal.digest("--quiet", "send", terminal.config, "--correct")
+
+    assert (sent.exit_code, again.exit_code, again.output) == (0, 0, "")
+    assert "correction 1 of the edition of 2026-06-15, to 2 of its recipients: total, leads" in (
+        sent.stderr
+    )
+    assert sent.stderr.rstrip().endswith("why: Two forms were counted twice.")
+    marked = [one for one in terminal.inbox if one.startswith(("Correction: ", "Korrektur: "))]
+    assert (len(marked), len(terminal.inbox)) == (2, 6)
+    shown = terminal.digest("show", terminal.config, "--date", "2026-06-15").stdout
+    assert "! Correction of the edition of Monday, 15 June 2026, sent at" in shown
+    history = terminal.digest("history", terminal.config).stdout
+    assert "correction 1" in history
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--correct", "--to", "me@firm.example"), "goes with --date and --reason only"),
+        (("--correct", "--accept-drop"), "goes with --date and --reason only"),
+        (("--reason", "late"), "it needs --correct"),
+    ],
+)
+def test_options_that_contradict_a_correction_are_refused(
+    terminal: Terminal, options: tuple[str, ...], said: str
+) -> None:
+    refused = terminal.digest("send", terminal.config, *options)
+
+    assert refused.exit_code == 2
+    assert said in refused.stderr
+    assert len(terminal.inbox) == 4
 
 
 def test_a_file_that_is_no_database_sends_nothing(terminal: Terminal) -> None:

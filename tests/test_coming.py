@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -153,6 +154,13 @@ def test_next_prints_a_table_for_each_digest_of_a_folder(settings: Settings) -> 
     assert shown.stdout.startswith("leads  Europe/Zurich, CH-ZH\ndate ")
     assert "\n\nother  Europe/Zurich, CH-ZH\n" in shown.stdout
     assert shown.stdout.count("no edition: Karfreitag") == 2
+
+
+def test_the_table_in_the_documentation_is_what_is_printed(settings: Settings) -> None:
+    page = (Path(__file__).parents[1] / "docs/schedule.md").read_text(encoding="utf-8")
+    (shown,) = re.findall(r"^```text\n(leads .*?)^```", page, re.MULTILINE | re.DOTALL)
+
+    assert digest("schedule", settings.path, "--next", "3").stdout == shown
 
 
 def test_next_as_json_is_a_list_of_digests(settings: Settings) -> None:

@@ -307,3 +307,16 @@ def test_a_row_that_is_new_or_gone_moved_too(settings: Settings) -> None:
     }
     assert back["", FigureCode.LEADS] == (1, None)
     assert ("", FigureCode.GAP) not in moved
+
+
+def test_a_month_that_closes_in_one_of_two_editions_alone_moved_as_a_whole(
+    settings: Settings,
+) -> None:
+    closing = edition_of(settings, date(2026, 6, 1))
+    plain = replace(closing, closed=None)
+
+    gone, come = figures_moved(closing, plain), figures_moved(plain, closing)
+
+    assert {(one.month, one.now) for one in gone} == {(date(2026, 5, 1), None)}
+    assert {(one.month, one.before) for one in come} == {(date(2026, 5, 1), None)}
+    assert [one.before for one in gone] == [one.now for one in come]

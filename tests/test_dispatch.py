@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from email import message_from_bytes, policy
 from fractions import Fraction
 from pathlib import Path
 
@@ -217,3 +218,67 @@ def _expect(call: Callable[[], None], message: str | None) -> None:
         return
     with pytest.raises(ConnectorError, match=message):
         call()
+
+
+# ------------------------------------------------------------------------- who comes late, who was there
+
+
+def test_a_recipient_added_on_the_day_gets_the_frozen_edition_until_send_until_and_not_after(
+    settings: Settings,
+) -> None:
+    send(settings, at(8, 0))
+    with closing(sqlite3.connect(settings.folder / "crm.sqlite")) as crm, crm:
+        crm.execute("INSERT INTO leads VALUES ('2026-06-10', 'DACH')")
+    path = settings.folder / "out"
+    more = tuple(Recipient(f"{name}@company.example") for name in ("ana", "ben"))
+    there = replace(settings, channels={"file": File(path=path, recipients=more)})
+
+    assert send(there, at(10, 59)).exit_code == 0
+    assert mails(settings) == 2
+    assert all("60 of 140" in _subject(mail) for mail in path.glob("*.eml"))
+
+    most = (*more, Recipient("cleo@company.example"))
+    late = replace(settings, channels={"file": File(path=path, recipients=most)})
+    assert send(late, at(11, 0)).exit_code == 0
+    assert mails(settings) == 2
+
+
+def test_a_date_that_a_person_names_serves_those_without_it_only(settings: Settings) -> None:
+    send(settings, at(8, 0))
+    path = settings.folder / "out"
+    more = tuple(Recipient(f"{name}@company.example") for name in ("ana", "ben"))
+    there = replace(settings, channels={"file": File(path=path, recipients=more)})
+    send(settings, at(8, 0, day=date(2026, 6, 16)))
+
+    report = send(there, at(14, 0, day=date(2026, 6, 16)), day=MONDAY)
+
+    assert report.exit_code == 0
+    assert [line.partition(": ")[2][:12] for line in report.lines] == [
+        "already sent",
+        "sent 14:00 (",
+    ]
+    assert mails(settings) == 3
+
+
+def test_a_second_call_after_send_until_has_no_news(settings: Settings) -> None:
+    assert send(settings, at(11, 0)).happened
+    again = send(settings, at(11, 15))
+
+    assert (again.exit_code, again.happened) == (4, False)
+
+
+def test_what_was_held_until_send_until_says_so(settings: Settings) -> None:
+    after_a_fall(settings)
+    with pytest.raises(ConnectorError):
+        send(settings, at(10, 0))
+
+    late = send(settings, at(11, 0))
+
+    assert late.exit_code == 4
+    assert late.lines[1].startswith(
+        "held until send_until: sql: the month's leads fell from 54 to 24"
+    )
+
+
+def _subject(mail: Path) -> str:
+    return str(message_from_bytes(mail.read_bytes(), policy=policy.default)["Subject"])

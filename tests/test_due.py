@@ -74,7 +74,7 @@ def answer(settings: Settings, at: str, run: RunState | None = None) -> Answer:
 def test_the_window_is_half_open(settings: Settings, at: str, standing: Standing) -> None:
     found = answer(settings, at)
 
-    assert (found.standing, found.business_date) == (standing, date(2026, 7, 15))
+    assert (found.standing, found.day.business_date) == (standing, date(2026, 7, 15))
     assert found.calls == (standing is not Standing.EARLY)
     sent = answer(settings, at, RunState.DONE)
     assert (sent.standing, sent.calls) == (Standing.SENT, False)
@@ -104,8 +104,8 @@ def test_what_the_ledger_says_decides_whether_a_send_is_called_for(
 def test_a_day_off_is_skipped_at_any_hour_and_says_why(settings: Settings, hour: int) -> None:
     found = answer(settings, f"2026-05-01T{hour:02}:00")
 
-    assert (found.standing, found.reason) == (Standing.SKIPPED, "Labor Day")
-    assert answer(settings, "2026-05-02T08:00").reason == "weekend"
+    assert (found.standing, found.day.reason) == (Standing.SKIPPED, "Labor Day")
+    assert answer(settings, "2026-05-02T08:00").day.reason == "weekend"
 
 
 def test_a_spread_delays_each_digest_by_a_share_of_its_own(settings: Settings) -> None:

@@ -239,6 +239,13 @@ def test_upcoming_from_a_free_day_begins_with_it() -> None:
     assert upcoming(ZURICH, april(3), 0) == ()
 
 
+def test_a_search_for_the_next_edition_ends_where_years_are_free() -> None:
+    closed = Calendar("CH", "ZH", closures=((april(1), date(2029, 4, 1)),))
+
+    with pytest.raises(ValueError, match=r"CH-ZH: no edition in the \d+ days before"):
+        upcoming(closed, april(3), 1)
+
+
 def test_upcoming_is_what_sixty_days_of_sending_bring() -> None:
     sent: list[Edition] = []
     for n in range(60):

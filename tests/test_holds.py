@@ -341,3 +341,74 @@ def test_the_ledger_of_a_held_day_can_be_read(held: Settings) -> None:
         rows = ledger.execute("SELECT digest, state FROM runs ORDER BY digest").fetchall()
 
     assert rows == [("leads", "held"), ("leads:held", "done")]
+
+
+# --------------------------------------------------------------------------- what is no reason to hold
+
+
+@pytest.mark.failure("D12")
+def test_no_lead_on_the_first_workday_is_a_zero_and_goes_out(
+    settings: Settings, outbox: Outbox
+) -> None:
+    with closing(sqlite3.connect(settings.folder / "crm.sqlite")) as crm, crm:
+        crm.execute("DELETE FROM leads WHERE day >= '2026-06-01'")
+    there = replace(settings, channels={"mail": outbox})
+
+    assert sent(there, Clock(at(7, 31, day=date(2026, 6, 1)))).exit_code == 0
+    assert sent(there, Clock(at(7, 31, day=date(2026, 6, 2)))).exit_code == 0
+
+    first, second = (
+        edition_to_show(there, date(2026, 6, day), at(9, 0, day=date(2026, 6, day)))
+        for day in (1, 2)
+    )
+    assert first.closed is not None
+    assert (first.scorecard.total.actual, second.scorecard.total.actual) == (0, 0)
+    body = message_from_bytes(outbox.sent[-1].content, policy=policy.default).get_body(("plain",))
+    assert body is not None
+    said = " ".join(body.get_content().split())
+    assert "0 of 140" in said
+    for nonsense in ("nan", "inf", "None", "-0"):
+        assert nonsense not in said.replace("information", "")
+
+
+# ------------------------------------------------------------------------------------------- templates
+
+
+def with_template(settings: Settings, written: str) -> Settings:
+    folder = settings.folder / "templates"
+    folder.mkdir(exist_ok=True)
+    (folder / "digest.subject.txt").write_text(written)
+    return replace(settings, templates=folder)
+
+
+@pytest.mark.failure("R2")
+def test_a_template_that_is_edited_after_the_freeze_changes_no_mail_of_the_day(
+    settings: Settings, outbox: Outbox
+) -> None:
+    there = with_template(replace(settings, channels={"mail": outbox}), "First {{ month }}")
+    outbox.refuses = {BEN}
+    clock = Clock(at(7, 31))
+    assert sent(there, clock).exit_code == 4
+    with_template(there, "Second {{ month }")
+    outbox.refuses = set()
+
+    assert sent(there, Clock(at(8, 31))).exit_code == 0
+
+    assert outbox.subjects(ANA) == outbox.subjects(BEN) == ["First June 2026"]
+
+
+@pytest.mark.failure("R1", "R2")
+def test_a_bad_edit_before_the_freeze_holds_the_edition_until_it_is_mended(
+    settings: Settings, outbox: Outbox
+) -> None:
+    there = with_template(replace(settings, channels={"mail": outbox}), "Leads {{ mnoth }}")
+
+    with pytest.raises(ConfigError, match=r"digest\.subject\.txt"):
+        sent(there, Clock(at(7, 31)))
+    state, note = state_of(there)
+    assert state is RunState.HELD
+    assert "digest.subject.txt, line 1" in str(note)
+    assert outbox.sent == []
+
+    assert sent(with_template(there, "Leads {{ month }}"), Clock(at(7, 46))).exit_code == 0
+    assert outbox.subjects() == ["Leads June 2026"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
@@ -12,8 +13,10 @@ from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 
+import click
 import pytest
 
+from digest.cli import World, cli, waiting
 from digest.coming import coming
 from digest.dispatch import Now, pin_of, send_digest
 from digest.errors import DigestError
@@ -595,3 +598,16 @@ def test_the_modification_time_is_not_all_that_tells_a_change(folder: Path) -> N
 
     assert watch.look().fresh == {path}
     assert watch.look().fresh == frozenset()
+
+
+def test_asked_to_end_it_waits_for_its_children_and_is_not_hurried_itself() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with click.Context(cli):
+        now = waiting(World(grace_seconds=0.2), hurry=False)
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            now.sleep(0.1)
+            assert now.stop()
+            assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+        finally:
+            signal.signal(signal.SIGTERM, before)

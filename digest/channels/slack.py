@@ -14,12 +14,13 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from urllib.parse import urlsplit
 
 from digest.errors import DeliveryError, OutcomeUnknownError
 from digest.model import Envelope, Finding, MailHeaders, Recipient, Secret
-from digest.posting import never_arrived, reason, seconds_to_wait
+from digest.posting import never_arrived, reason, seconds_to_wait, within
 
 if TYPE_CHECKING:
     from slack_sdk import WebClient
@@ -116,6 +117,11 @@ class Slack:
         if (parts.scheme, parts.netloc) != ("https", f"hooks.{self.host}") or parts.query:
             msg = f"webhook: is no address of https://hooks.{self.host}/services/"
             raise ValueError(msg)
+
+    @property
+    def deadline(self) -> float:
+        """Seconds for a post as a whole: the clients' own timeout starts anew with each byte."""
+        return 2 * self.timeout
 
     @property
     def form(self) -> str:
@@ -241,38 +247,6 @@ class BotSession:
             return f"{reply}; {error}"  # it was said, so it must not be said again
         return reply
 
-    def correct(
-        self, envelope: Envelope, receipt: str, sentence: str, *, broadcast: bool = False
-    ) -> str:
-        """Annotate a posted edition: say a sentence in its thread, and put a marked line above its blocks.
-
-        Args:
-            envelope: what was delivered; its blocks are shown again, unchanged.
-            receipt: what `deliver` or `find` returned, as the ledger's note holds it.
-            sentence: what a person has to say, any text.
-            broadcast: show the reply in the channel as well.
-
-        Returns:
-            The receipt of the reply.
-
-        Raises:
-            ValueError: the receipt names no message.
-            DeliveryError: nothing was said, or it was and the line is missing: the text tells.
-            OutcomeUnknownError: the sentence may stand in the thread; do not say it again unseen.
-        """
-        posted = _RECEIPT.search(receipt)
-        if posted is None:
-            msg = f"no message is named by {receipt!r}"
-            raise ValueError(msg)
-        reply = self._post(
-            self._client(), text=_escaped(sentence), thread_ts=posted["ts"], reply_broadcast=broadcast,
-            unfurl_links=False, unfurl_media=False,
-        )  # fmt: skip
-        if reply is None:
-            raise _error("refused the sentence; shorten it", permanent=True)
-        self._mark(_read(envelope), posted)
-        return reply
-
     def _mark(self, packed: Mapping[str, Any], posted: re.Match[str]) -> None:
         """Put the marked line on top; the same content twice is the same message, so once more is safe."""
         mark, text = packed["corrected"], packed["text"]
@@ -306,7 +280,10 @@ class BotSession:
 
         channel = self._settings.channel
         try:
-            answer = client.chat_postMessage(channel=str(channel), **message)
+            answer = within(
+                self._settings.deadline,
+                lambda: client.chat_postMessage(channel=str(channel), **message),
+            )
         except SlackApiError as error:
             _raise_unless_of_form(error)
             return None
@@ -410,7 +387,7 @@ class WebhookSession:
         for message, how in ((_posted(packed), ""), (_in_plain_text(packed), " in plain text")):
             del message["metadata"]  # there is no history to find it in
             try:
-                answer = client.send_dict(message)
+                answer = within(self._settings.deadline, partial(client.send_dict, message))
             except Exception as error:
                 raise _broken(error) from error
             if _taken(answer):
@@ -538,10 +515,6 @@ def _posted(packed: Mapping[str, Any]) -> dict[str, Any]:
 
 def _in_plain_text(packed: Mapping[str, Any]) -> dict[str, Any]:
     return {**{name: packed[name] for name in _FIELDS if name != "blocks"}, "text": packed["plain"]}
-
-
-def _escaped(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def _printable(text: object) -> str:

@@ -21,7 +21,7 @@ from sqlalchemy.pool import NullPool, StaticPool
 
 from digest.errors import LedgerError
 from digest.ledger.identity import RESTORE, Known, check_pin, identify, write_pin
-from digest.ledger.migrations import create, migrate
+from digest.ledger.migrations import TABLES, create, migrate
 from digest.ledger.tables import SCHEMA_VERSION, meta
 
 _MAGIC = b"SQLite format 3\0"
@@ -64,8 +64,10 @@ def open_or_create(path: Path, pin: Path | None, *, busy_seconds: float) -> Know
         _create(path)
     known = recognise(path, busy_seconds=busy_seconds)
     check_pin(f"ledger {path}", pin, known)
+    _check_keys(path, busy_seconds)
     if known.version < SCHEMA_VERSION:
         _upgrade(path, busy_seconds)
+    _check_columns(path, busy_seconds)
     write_pin(pin, known.instance)
     return known
 
@@ -90,6 +92,29 @@ def recognise(path: Path, *, busy_seconds: float) -> Known:
         raise LedgerError(f"ledger {path} is damaged or no ledger at all", remedy=RESTORE)
     known = _read_meta(path, busy_seconds)
     return identify(f"ledger {path}", known, own="set `ledger` to a file of its own")
+
+
+def _check_keys(path: Path, busy_seconds: float) -> None:
+    """Refuse a file in which a key has changed: its row would no longer stop a second send."""
+    with explained(path), closing(_connect(path, busy_seconds, only_read=True)) as connection:
+        for table in ("runs", "deliveries"):
+            ((found, *_), *_) = connection.execute(f"PRAGMA integrity_check({table})")
+            if found != "ok":
+                raise LedgerError(f"ledger {path} is damaged ({found})", remedy=RESTORE)
+
+
+def _check_columns(path: Path, busy_seconds: float) -> None:
+    """Refuse a file in which a table or column has lost its name."""
+    with explained(path), closing(_connect(path, busy_seconds, only_read=True)) as connection:
+        for table in TABLES:
+            # In its own quotes a name that is no column would count as a text.
+            columns = ", ".join(f"`{column.name}`" for column in table.c)
+            try:
+                connection.execute(f"SELECT {columns} FROM {table.name} LIMIT 0")  # noqa: S608 - our own names
+            except sqlite3.OperationalError as error:
+                if "no such" not in str(error):
+                    raise
+                raise LedgerError(f"ledger {path} is damaged ({error})", remedy=RESTORE) from error
 
 
 def _upgrade(path: Path, busy_seconds: float) -> None:
@@ -166,6 +191,8 @@ def explained(path: Path) -> Iterator[None]:
     """Turn the database's errors that a person can act on into LedgerError; others are bugs."""
     try:
         yield
+    except ValueError as error:  # a state, date or time that nobody wrote
+        raise LedgerError(f"ledger {path} is damaged ({error})", remedy=RESTORE) from error
     except (DBAPIError, sqlite3.DatabaseError) as error:
         text = str(getattr(error, "orig", None) or error)
         for sign, what, remedy, passing in _FAILURES:
@@ -182,6 +209,8 @@ _FAILURES = (
     ("disk I/O error", "had a disk error", "check the disk, then run again", True),
     ("not a database", "is damaged", RESTORE, False),
     ("malformed", "is damaged", RESTORE, False),
+    ("unsupported file format", "is damaged", RESTORE, False),
+    ("Could not decode", "is damaged", RESTORE, False),
     ("readonly", "cannot be written", "check the permissions of the file and its folder", False),
     (
         "unable to open",

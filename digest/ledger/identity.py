@@ -36,13 +36,19 @@ def identify(ledger: str, facts: Mapping[str, str], *, own: str) -> Known:
     """
     if facts.get("product") != PRODUCT:
         raise LedgerError(f"{ledger} is a database of another program", remedy=own)
-    version = int(facts["schema_version"])
+    try:
+        version, commits = int(facts["schema_version"]), int(facts.get(COMMITS, 0))
+        instance = facts["instance_id"]
+    except (KeyError, ValueError) as error:
+        raise LedgerError(
+            f"{ledger} is damaged: its table meta cannot be read", remedy=RESTORE
+        ) from error
     if version > SCHEMA_VERSION:
         raise LedgerError(
             f"{ledger} was written by a newer version (schema {version}, this is {SCHEMA_VERSION})",
             remedy="update this installation",
         )
-    return Known(facts["instance_id"], version, int(facts.get(COMMITS, 0)))
+    return Known(instance, version, commits)
 
 
 def check_pin(ledger: str, pin: Path | None, known: Known | None) -> None:

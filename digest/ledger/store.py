@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import (
     ColumnElement,
@@ -52,6 +52,7 @@ CLAIM_LEASE = timedelta(seconds=480)
 COMMIT_LEASE = timedelta(seconds=660)  # the 600 s wait for the reply and a minute
 
 ENDED = (RunState.DONE, RunState.EXPIRED, RunState.SKIPPED)
+T = TypeVar("T")
 REMOVED = "recipient removed from the settings"
 
 # From which states an outcome may still be written; a late answer settles an unknown delivery.
@@ -86,27 +87,27 @@ class Reader:
 
     def run(self, digest: str, business_date: date, *, correction: int = 0) -> Run | None:
         """Return the run of a digest and date, None when there was none."""
-        rows = self._rows(select(runs).where(*_run(runs, digest, business_date, correction)))
-        return _as_run(rows[0]) if rows else None
+        query = select(runs).where(*_run(runs, digest, business_date, correction))
+        return next(iter(self._all(query, _as_run)), None)
 
     def runs(self, digest: str | None = None, *, limit: int = 30) -> tuple[Run, ...]:
         """Return runs, corrections too, newest first."""
         newest = (runs.c.business_date.desc(), runs.c.digest, runs.c.correction.desc())
         query = select(runs).order_by(*newest).limit(limit)
         chosen = query if digest is None else query.where(runs.c.digest == digest)
-        return tuple(_as_run(row) for row in self._rows(chosen))
+        return self._all(chosen, _as_run)
 
     def deliveries(
         self, digest: str, business_date: date, *, correction: int = 0
     ) -> tuple[Delivery, ...]:
         """Return the deliveries of a run, by key."""
         query = select(deliveries).where(*_run(deliveries, digest, business_date, correction))
-        return tuple(_as_delivery(row) for row in self._rows(query.order_by(deliveries.c.key)))
+        return self._all(query.order_by(deliveries.c.key), _as_delivery)
 
     def delivery(self, key: str) -> Delivery | None:
         """Return one delivery, None when the key is not known."""
-        rows = self._rows(select(deliveries).where(deliveries.c.key == key))
-        return _as_delivery(rows[0]) if rows else None
+        query = select(deliveries).where(deliveries.c.key == key)
+        return next(iter(self._all(query, _as_delivery)), None)
 
     def attempts(
         self, digest: str, business_date: date, *, correction: int = 0
@@ -114,14 +115,13 @@ class Reader:
         """Return every attempt of a run's deliveries, by key and in order."""
         chosen = _run(deliveries, digest, business_date, correction)
         query = select(attempts).join(deliveries).where(*chosen)
-        rows = self._rows(query.order_by(attempts.c.key, attempts.c.generation))
-        return tuple(_as_attempt(row) for row in rows)
+        return self._all(query.order_by(attempts.c.key, attempts.c.generation), _as_attempt)
 
     def unknown(self) -> tuple[Delivery, ...]:
         """Return every delivery whose outcome a person has to settle, oldest first."""
         query = select(deliveries).where(deliveries.c.state == State.UNKNOWN)
-        rows = self._rows(query.order_by(deliveries.c.business_date, deliveries.c.key))
-        return tuple(_as_delivery(row) for row in rows)
+        oldest = query.order_by(deliveries.c.business_date, deliveries.c.key)
+        return self._all(oldest, _as_delivery)
 
     def ended_runs(self, dates: Collection[date]) -> dict[tuple[str, date], RunState]:
         """Return how the runs of some dates ended, by digest and date, but for those with work left."""
@@ -218,9 +218,18 @@ class Reader:
             )
         return content
 
+    def _all(self, query: Select[Any], read: Callable[[RowMapping], T]) -> tuple[T, ...]:
+        # Read inside, because a row that cannot be read is a damage like any other.
+        with self._transaction() as connection:
+            return tuple(read(row) for row in connection.execute(query).mappings())
+
     def _rows(self, query: Select[Any]) -> Sequence[RowMapping]:
         with self._transaction() as connection:
             return connection.execute(query).mappings().all()
+
+    def transaction(self) -> AbstractContextManager[Connection]:
+        """Open a transaction, for a table that is declared in a module of its own."""
+        return self._transaction()
 
     def has(self, sha256: str) -> bool:
         """Whether a content is there, or was purged."""

@@ -74,10 +74,26 @@ def test_a_bot_answers_in_the_thread_and_marks_the_edition(
     )
     assert reply.message["reply_broadcast"] is True
     assert reply.message["metadata"] != edition.message["metadata"]
-    assert (update["ts"], update["blocks"][1:]) == (edition.ts, edition.message["blocks"])
+    assert (update["ts"], update["channel"]) == (edition.ts, CHANNEL)
+    assert update["text"] == edition.message["text"]
+    assert update["blocks"][0]["text"]["text"] == "*Corrected, see the thread*"
+    assert update["blocks"][1:] == edition.message["blocks"]
 
     assert correct(sender).lines[0].endswith("already sent 07:31 by host-a")
     assert (len(slack.posts), len(slack.updates)) == (2, 1)
+
+
+def test_an_edition_posted_in_plain_text_is_marked_in_plain_text(
+    sender: Sender, slack: SlackServer
+) -> None:
+    slack.faults = (Fault("chat.postMessage", "error", "invalid_blocks", times=1),)
+    sender.send()
+
+    assert correct(sender).exit_code == 0
+
+    (update,) = slack.updates
+    assert update["blocks"] == []
+    assert update["text"] == f"*Corrected, see the thread*\n{slack.posts[0].message['text']}"
 
 
 def test_a_second_correction_answers_the_same_edition(sender: Sender, slack: SlackServer) -> None:
@@ -124,6 +140,7 @@ def test_a_reply_whose_answer_is_lost_is_unknown_and_not_said_again(
     slack.faults = ()
     correct(sender)
     assert len(slack.posts) == 2
+    assert slack.updates == []
 
 
 def test_a_call_that_lost_the_correction_says_nothing(sender: Sender, slack: SlackServer) -> None:

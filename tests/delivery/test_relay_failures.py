@@ -259,6 +259,27 @@ def test_a_message_without_an_answer_is_unknown_told_in_each_call_and_never_sent
 
 
 @pytest.mark.failure("M7")
+@pytest.mark.parametrize(("memory", "state", "code"), [(60, "sent", 0), (5, "unknown", 5)])
+def test_a_relay_that_knows_a_mail_again_is_given_it_once_more_while_it_remembers(
+    sender: Sender, relay: SmtpServer, memory: int, state: str, code: int
+) -> None:
+    relay.knows_by = "Resend-Idempotency-Key"
+    relay.faults = (Fault("reply", "drop", recipient=BEN, times=1),)
+    channel = a_relay(
+        relay.port,
+        idempotency_header="Resend-Idempotency-Key",
+        idempotency_minutes=memory,
+        on_unknown="resend",
+    )
+
+    result = send(sender, channel)
+
+    assert (sender.states()[BEN], result.exit_code) == (state, code)
+    assert sorted(mail.recipient for mail in relay.accepted) == sorted(TEAM)
+    assert relay.count("DATA") == (4 if state == "sent" else 3)
+
+
+@pytest.mark.failure("M7")
 def test_the_answer_to_a_message_is_waited_for_as_long_as_the_rfc_asks() -> None:
     assert Timeouts().reply == 600
 

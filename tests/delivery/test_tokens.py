@@ -6,6 +6,7 @@ import base64
 import re
 import socket
 import ssl
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing
@@ -326,6 +327,17 @@ def test_settings_that_cannot_work_are_named(
 def test_a_certificate_needs_its_key_and_the_other_way_round(part: Any, words: str) -> None:  # noqa: ANN401 - a text made late
     with pytest.raises(ValueError, match=words):
         OAuth(**{**by_certificate(), "certificate": Secret(part())})
+
+
+def test_without_the_package_a_certificate_says_what_to_install() -> None:
+    given = by_certificate()
+    present = sys.modules["jwt"]
+    sys.modules["jwt"] = None  # type: ignore[assignment] # how Python marks a module as not importable
+    try:
+        with pytest.raises(ValueError, match=re.escape('pip install "sla-digest[oauth]"')):
+            OAuth(**given)
+    finally:
+        sys.modules["jwt"] = present
 
 
 def test_a_secret_that_could_not_be_read_is_not_told_twice() -> None:

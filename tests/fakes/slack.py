@@ -41,7 +41,8 @@ class Fault:
 
     Attributes:
         method: as in "chat.postMessage"; "webhook" and "upload" are the addresses that are no methods.
-        mode: "drop", "reset" or "slow" after it was accepted; "drop before" it was; "busy" is 429 with
+        mode: "drop", "reset", "slow" or "dribble" (a byte of the answer each `detail` seconds) after it was
+            accepted; "drop before" it was; "busy" is 429 with
             `detail` as Retry-After (None for none); "status" answers the number in `detail`; "error" is
             ok: false, or 400 of a webhook, with the code in `detail`; "body" answers 200 and `detail`.
         times: so often; None for always.
@@ -179,9 +180,19 @@ class _Requests(BaseHTTPRequestHandler):
                 self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
             self.close_connection = True
             return
+        if fault is not None and fault.mode == "dribble":
+            self.dribble(float(fault.detail or 1))
+            return
         if fault is not None:
             self.state.closing.wait(float(fault.detail or 20))
         self.say(status, answer)
+
+    def dribble(self, pause: float) -> None:
+        self.close_connection = True
+        for byte in b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok":
+            self.wfile.write(bytes([byte]))
+            if self.state.closing.wait(pause):
+                return
 
     def refuse(self, method: str, fault: Fault) -> None:
         detail = fault.detail or ""
