@@ -1,8 +1,9 @@
 """Break the code on purpose, one small change at a time, and count which changes the tests notice.
 
-`python .ci/mutants.py [PART ...] [--sample N] [--again] [--least PERCENT]`: mutmut changes each function of a
-part (comparisons, arithmetic, arguments, constants, branches) and runs that part's own tests against every
-change. A part under the least score fails, and so does an entry of `.ci/mutants.toml` that has become untrue.
+`python .ci/mutants.py [PART ...] [--sample N ...] [--again] [--least PERCENT]`: mutmut changes every
+function of a part (comparisons, arithmetic, arguments, constants, branches) and runs that part's own tests
+against each change. A part under the least score fails, and so does an entry of `.ci/mutants.toml` that has
+become untrue. mutmut leaves alone what stands outside functions and functions with decorators.
 """
 
 from __future__ import annotations
@@ -174,7 +175,7 @@ def main() -> int:
     table = parts()
     asked = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     asked.add_argument("part", nargs="*", choices=[*table, []], help="all when none is named")
-    asked.add_argument("--sample", type=int, help="only the Nth mutant of each function")
+    asked.add_argument("--sample", type=int, nargs="+", help="only these of each function")
     asked.add_argument(
         "--again", action="store_true", help="only those that survived the last time"
     )
@@ -184,9 +185,12 @@ def main() -> int:
     for part in args.part or table:
         files, tests = table[part]["files"], table[part]["tests"]
         place = WORK / part
-        names = [] if args.sample is None else [f"*__mutmut_{args.sample}"]
+        names = [f"*__mutmut_{number}" for number in args.sample or ()]
         if args.again:
             names = [name for name, _ in judge(part, place, files, whole=False).survived]
+            (place / "mutants" / "mutmut-stats.json").unlink(
+                missing_ok=True
+            )  # which tests see what
             for copy in (place, place / "mutants"):
                 shutil.copytree(ROOT / "tests", copy / "tests", dirs_exist_ok=True)
         else:

@@ -9,11 +9,12 @@ import traceback
 from pathlib import Path
 
 from digest import __version__
+from digest.journal import KNOWN
 
 
 def report(error: Exception) -> str:
     """Write the traceback, without local variables, to a file and return what to tell the user."""
-    lines = traceback.format_exception(error, limit=None, chain=True)
+    lines = map(KNOWN, traceback.format_exception(error, limit=None, chain=True))
     with tempfile.NamedTemporaryFile(
         "w", prefix="digest-bug-", suffix=".txt", delete=False, encoding="utf-8"
     ) as file:

@@ -73,6 +73,7 @@ def run(settings: Settings, *, now: datetime, business_date: date) -> tuple[Find
             for name, channel in settings.channels.items()
         ),
         ("ledger", lambda: _ledger(settings.ledger)),
+        ("alerts", lambda: _alerts(settings)),
     )
     return tuple(
         replace(finding, text=settings.located(finding.text))
@@ -352,3 +353,31 @@ def _channel_of(channel: Channel, name: str) -> Callable[[], Iterator[Finding]]:
             yield replace(finding, subject=f"channel {name}", text=text)
 
     return look
+
+
+# ---------------------------------------------------------------------------------- when something is wrong
+
+
+def _alerts(settings: Settings) -> Iterator[Finding]:
+    """Say who would be told; a way that does not work stops no send, so it is a warning."""
+    alerts = settings.alerts
+    if alerts.mail is None and alerts.slack is None and settings.heartbeat is None:
+        yield Finding(
+            "warning",
+            "alerts",
+            "nobody would be told when something is wrong; write [alerts] with an email, and "
+            "[heartbeat] with the url of a service that notices when nothing runs",
+        )
+        return
+    for name, channel in (("mail", alerts.mail), ("slack", alerts.slack)):
+        if channel is not None:
+            told = ", ".join(one.address for one in channel.recipients)
+            yield Finding("ok", "alerts", f"{name} to {told}")
+            for finding in channel.check():
+                level = "warning" if finding.level == "error" else finding.level
+                yield Finding(level, f"alerts by {name}", finding.text)
+    if settings.heartbeat is None:
+        text = "without [heartbeat] nobody notices that this host is dead"
+        yield Finding("warning", "alerts", text)
+    else:
+        yield Finding("ok", "alerts", "a heartbeat is set; it is not pinged by a check")

@@ -17,6 +17,7 @@ import click
 
 from digest import __version__
 from digest.errors import ConfigError, DeliveryError, DigestError
+from digest.journal import KNOWN, Journal
 
 if TYPE_CHECKING:
     import subprocess
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 LANGUAGES = ("en", "de", "de-CH", "fr", "it")
 _AGAIN_SECONDS = 5.0
-EVERYWHERE = ("--quiet", "-q", "--verbose", "-v")
+EVERYWHERE = ("--quiet", "-q", "--verbose", "-v", "--json-logs")
 ORDER = (
     *("demo", "init", "check", "show", "render", "send", "schedule", "history", "resolve"),
     "worksheet",
@@ -43,7 +44,22 @@ class World:
     environment: Mapping[str, str] = field(default_factory=lambda: os.environ)  # noqa: TID251 - an entry point
     quiet: bool = False
     verbose: bool = False
+    json_logs: bool = False
     grace_seconds: float = 30  # from SIGTERM to the end of whatever still waits for an answer
+
+    @property
+    def journal(self) -> Journal:
+        """Where steps, warnings and errors are written."""
+        import socket
+
+        return Journal(
+            write=lambda line: click.echo(line, err=True),
+            clock=self.clock,
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            steps=self.verbose or self.json_logs,
+            as_json=self.json_logs,
+        )
 
 
 class Commands(click.Group):
@@ -66,14 +82,17 @@ class Commands(click.Group):
                 error.ctx,
             ) from error
         except DigestError as error:
-            complain(error)
+            complain(ctx.obj, error)
             ctx.exit(error.exit_code)
 
 
-def complain(error: DigestError, *, about: str = "") -> None:
-    """Print a failure to stderr, one line per mistake, control characters removed."""
+def complain(world: World, error: DigestError, *, about: str = "") -> None:
+    """Print a failure to stderr, one line per mistake, control characters and secrets removed."""
     with suppress(OSError):  # nobody listens: the exit code still tells
-        for line in str(error).splitlines():
+        for line in KNOWN(str(error)).splitlines():
+            if world.json_logs:
+                world.journal.message("error", f"{about}{line}")
+                continue
             click.secho("error: ", fg="red", bold=True, nl=False, err=True)
             click.echo(printable(f"{about}{line}"), err=True)
 
@@ -98,9 +117,14 @@ def printable(text: str) -> str:
 
 def say(world: World, text: str) -> None:
     """Print something a person may want to know, unless --quiet."""
-    if not world.quiet:
-        with suppress(OSError):
-            click.echo(printable(text), err=True)
+    if world.quiet:
+        return
+    if world.json_logs:
+        warning = text.startswith("warning: ")
+        world.journal.message("warning" if warning else "info", text.removeprefix("warning: "))
+        return
+    with suppress(OSError):
+        click.echo(printable(KNOWN(text)), err=True)
 
 
 def plain(world: World) -> bool:
@@ -176,11 +200,15 @@ def examples(text: str) -> str:
 @click.version_option(__version__, prog_name="digest")
 @click.option("--quiet", "-q", is_flag=True, help="Print only results and errors.")
 @click.option("--verbose", "-v", is_flag=True, help="Print queries and each step.")
+@click.option("--json-logs", is_flag=True, help="Log each step as a line of JSON on stderr.")
 @click.pass_context
-def cli(ctx: click.Context, *, quiet: bool, verbose: bool) -> None:
+def cli(ctx: click.Context, *, quiet: bool, verbose: bool, json_logs: bool) -> None:
     """Every workday, one email: where the month stands against the leads promised to sales."""
+    from digest.journal import listen_to_libraries
+
     world = ctx.obj or World()
-    ctx.obj = replace(world, quiet=quiet, verbose=verbose)
+    ctx.obj = replace(world, quiet=quiet, verbose=verbose, json_logs=json_logs)
+    listen_to_libraries(ctx.obj.journal)
     if plain(ctx.obj):
         ctx.color = False
 
@@ -225,9 +253,29 @@ def settings_of(world: World, config: Path) -> Settings:
     from digest.settings import load
 
     settings = load(config, environment=world.environment)
+    _hide_secrets(settings)
     for warning in settings.warnings:
         say(world, f"warning: {warning}")
     return settings
+
+
+def _load_all(world: World, config: Sequence[Path]) -> tuple[list[Settings], list[ConfigError]]:
+    """Load every config; what is wrong with one is printed and stops no other."""
+    from digest.settings import load_many
+
+    loaded, errors = load_many(config, environment=world.environment)
+    for error in errors:
+        complain(world, error)
+    for settings in loaded:
+        _hide_secrets(settings)
+    return loaded, errors
+
+
+def _hide_secrets(settings: Settings) -> None:
+    """Tell the last net what must not be printed, whoever prints it."""
+    from digest.journal import secrets_in
+
+    KNOWN.learn(secrets_in(settings))
 
 
 @contextmanager
@@ -342,12 +390,9 @@ def send(
     has changed; when nothing has, it sends nothing.
     """
     from digest.dispatch import in_turn, refuse_passing_disk
-    from digest.settings import load_many
 
-    act = _asked(day, test_to, accept_drop=accept_drop, correct=correct, reason=reason)
-    loaded, errors = load_many(config, environment=world.environment)
-    for error in errors:
-        complain(error)
+    act = _asked(world, day, test_to, accept_drop=accept_drop, correct=correct, reason=reason)
+    loaded, errors = _load_all(world, config)
     now = waiting(world)
     codes = [error.exit_code for error in errors]
 
@@ -363,7 +408,7 @@ def send(
                     refuse_passing_disk(settings, world.environment)
                 return act(settings, now)
         except DigestError as error:
-            complain(error, about="" if str(error).startswith(about) else about)
+            complain(world, error, about="" if str(error).startswith(about) else about)
             codes.append(error.exit_code)
             return None
 
@@ -374,12 +419,13 @@ def send(
                 # A reader that went away must not keep the next digest from being sent.
                 with suppress(OSError):
                     text = "\n".join(f"{settings.id}: {line}" for line in report.lines)
-                    click.echo(printable(text))
+                    click.echo(printable(KNOWN(text)))
     if any(codes):
         raise click.exceptions.Exit(max(codes))
 
 
 def _asked(
+    world: World,
     day: date | None,
     test_to: Sequence[str],
     *,
@@ -389,8 +435,9 @@ def _asked(
 ) -> Callable[[Settings, Now], list[Report]]:
     """Return what `send` does for each digest, after a look at what goes together."""
     from digest import corrections
-    from digest.dispatch import send_digest, send_test
+    from digest.dispatch import send_test
     from digest.model import Recipient
+    from digest.operation import operate
     from digest.settings.recipients import address_problem
 
     if problems := [problem for address in test_to if (problem := address_problem(address))]:
@@ -406,7 +453,9 @@ def _asked(
         return lambda settings, now: [
             send_test(settings, now, Recipient(address), day) for address in test_to
         ]
-    return lambda settings, now: [send_digest(settings, now, day=day, accept_drop=accept_drop)]
+    return lambda settings, now: [
+        operate(settings, now, world.journal, day=day, accept_drop=accept_drop)
+    ]
 
 
 class TimeIsUpError(BaseException):
@@ -525,9 +574,16 @@ def schedule(
         sleep=time.sleep,
         stop=now.stop,
         spawn=lambda paths: start_sending(world, paths),
-        tell=lambda text: click.echo(printable(f"schedule: {text}"), err=True),
+        tell=lambda text: _told_by_the_schedule(world, text),
     )
     run(Watch(config, world.environment), host, jobs=jobs or os.cpu_count() or 1)
+
+
+def _told_by_the_schedule(world: World, text: str) -> None:
+    if world.json_logs:
+        world.journal.message("info", f"schedule: {text}")
+    else:
+        click.echo(printable(f"schedule: {text}"), err=True)
 
 
 def start_sending(world: World, paths: Sequence[Path]) -> subprocess.Popen[bytes]:
@@ -535,6 +591,7 @@ def start_sending(world: World, paths: Sequence[Path]) -> subprocess.Popen[bytes
     import subprocess
 
     flags = ["--quiet"] * world.quiet + ["--verbose"] * world.verbose
+    flags += ["--json-logs"] * world.json_logs
     return subprocess.Popen(  # noqa: S603 - this program itself
         # -P: a folder here that is called digest is the customer's, not the program.
         [sys.executable, "-P", "-m", "digest", *flags, "send", *map(str, paths)],
@@ -569,7 +626,7 @@ def show_next(world: World, config: Sequence[Path], count: int, form: str) -> No
             for text, aside in table(settings, editions):
                 click.secho(printable(text), dim=aside)
     for failure in failed:
-        complain(failure)
+        complain(world, failure)
     if failed:
         raise click.exceptions.Exit(max(failure.exit_code for failure in failed))
 
@@ -581,6 +638,7 @@ def show_next(world: World, config: Sequence[Path], count: int, form: str) -> No
         "digest history digest.toml --date 2026-06-15      every recipient and attempt\n"
         "digest history digest.toml --date 2026-06-15 --export sent/   the very bytes\n"
         "digest history digest.toml --format json\n"
+        "digest history digest.toml --format prometheus    figures of the whole ledger\n"
         "digest history digest.toml --purge                remove what [retention] lets go"
     ),
 )
@@ -589,7 +647,7 @@ def show_next(world: World, config: Sequence[Path], count: int, form: str) -> No
 @click.option(
     "--last", type=click.IntRange(1), default=30, show_default=True, help="How many editions."
 )
-@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text")
+@click.option("--format", "form", type=click.Choice(["text", "json", "prometheus"]), default="text")
 @click.option(
     "--export",
     "folder",
@@ -615,6 +673,11 @@ def history(
     if folder is not None and day is None:
         raise click.UsageError("--export needs the --date whose content to write")
     settings = settings_of(world, config)
+    if form == "prometheus":
+        from digest.operation import metrics_of
+
+        click.echo(metrics_of(settings, world.clock()), nl=False)
+        return
     reader = read_ledger(settings.ledger)
     if reader is None:
         click.echo(f"nothing sent yet: there is no ledger {settings.ledger}")
@@ -663,6 +726,7 @@ def resolve(
 ) -> None:
     """Settle a delivery whose outcome is unknown; `digest history` lists the keys."""
     from digest.dispatch import pin_of
+    from digest.heartbeat import run_id
     from digest.history import about_restored
     from digest.ledger import Decision, accept_restored, open_ledger, read_ledger
 
@@ -683,6 +747,8 @@ def resolve(
         return
     ledger = open_ledger(settings.ledger, clock=world.clock, pin=pin)
     settled = ledger.resolve(key, Decision(decision))
+    run = str(run_id(settled.digest, settled.business_date))
+    world.journal.of(settled.digest, settled.business_date, run).step("resolved", settled)
     click.echo(printable(f"{settled.key}: {settled.state} ({settled.note})"))
 
 
@@ -723,11 +789,8 @@ def check(world: World, config: Sequence[Path]) -> None:
     """Would a send work, and if not, what to change. Sends nothing, records nothing."""
     from digest.check import run
     from digest.dispatch import today_of
-    from digest.settings import load_many
 
-    loaded, errors = load_many(config, environment=world.environment)
-    for error in errors:
-        complain(error)
+    loaded, errors = _load_all(world, config)
     failed = bool(errors)
     for settings in loaded:
         if len(loaded) > 1:

@@ -70,6 +70,7 @@ class Report:
 
     Attributes:
         happened: something was sent or failed in this call; `--quiet` prints only then.
+        free: the date has no edition for anybody.
     """
 
     exit_code: int
@@ -77,6 +78,7 @@ class Report:
     happened: bool
     edition: Edition | None = None
     outcomes: tuple[Outcome, ...] = ()
+    free: bool = False
 
 
 # ------------------------------------------------------------------------------------------ looking
@@ -324,7 +326,8 @@ def send_digest(
             )
         said = f"no edition on {business_date}: {reason}"
         of_the_digest = due_on(settings, business_date).kind is None
-        return Report(0, (said,) if of_the_digest else without, happened=False)
+        lines = (said,) if of_the_digest else without
+        return Report(0, lines, happened=False, free=True)
     until = None
     if day is None:
         answer = due(settings, asked)

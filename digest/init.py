@@ -171,6 +171,7 @@ class Answers:
     relay: Relay
     recipients: tuple[str, ...]
     slack: SlackChannel | None = None
+    operators: tuple[str, ...] = ()
 
 
 def ask_and_write(folder: Path, *, ask: Ask, today: date) -> tuple[Path, ...]:
@@ -252,6 +253,12 @@ def asked(ask: Ask) -> Answers:
             ask, "Who gets it: mail addresses, separated by commas", "", _recipients
         ),
         slack=_slack(ask),
+        operators=_until_valid(
+            ask,
+            "Who is told when something is wrong, not the team; empty for nobody",
+            "",
+            _operators,
+        ),
     )
 
 
@@ -578,6 +585,10 @@ def _recipients(answer: str) -> tuple[str, ...]:
     return addresses
 
 
+def _operators(answer: str) -> tuple[str, ...]:
+    return _recipients(answer) if answer.strip(" ,") else ()
+
+
 def _slack_channel(answer: str) -> str:
     from digest.channels.slack import Slack
 
@@ -618,6 +629,7 @@ def _config(answers: Answers) -> str:
         _source(answers),
         _channel(answers),
         *([_slack_block(answers.slack)] if answers.slack else []),
+        _alerts_block(answers.operators),
     )
     return "\n".join(blocks)
 
@@ -856,4 +868,18 @@ token = {slack.token.toml()}
 channel = {quoted(slack.channel)}
 # The chart as a reply to each message; needs the scopes files:write and files:read.
 # chart = "thread"
+"""
+
+
+def _alerts_block(operators: tuple[str, ...]) -> str:
+    listed = ", ".join(map(quoted, operators))
+    told = f"[alerts]\nemail = [{listed}]\n"
+    if not operators:
+        told = '# [alerts]\n# email = "operations@company.example"\n'
+    return f"""\
+# Who is told when something is wrong: whoever runs this, never the team's list.
+{told}
+# A service outside that notices when nothing runs at all (the protocol of Healthchecks).
+# [heartbeat]
+# url = {{ env = "DIGEST_HEARTBEAT_URL" }}
 """

@@ -590,7 +590,7 @@ def test_rows_and_total_carry_the_forecast_of_their_own_history() -> None:
 def test_leads_from_before_a_segment_began_are_no_pace_to_forecast_from() -> None:
     start = date(2026, 6, 10)
     days = tuple(replace(day, weight=Fraction(0)) if day.day < start else day for day in DAYS)
-    began = {"DACH": Course(days, start=start)}
+    began: dict[str | None, Course] = {"DACH": Course(days, start=start)}
     own = [on(10, 2), on(11, 2), on(12, 2)]
     july = DayCount(date(2026, 7, 1), "DACH", 9)
     early = [on(9, 40), on(8, 5, "UKI"), DayCount(date(2026, 5, 29), "DACH", 30), july]

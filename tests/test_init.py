@@ -45,6 +45,7 @@ ANSWERS: Mapping[str, str] = {
     "Who gets it": "ana@company.example, bo@company.example",
     "Slack channel": "C0123456789",
     "Where the app's bot token": "SLACK_TOKEN",
+    "Who is told": "ops@company.example",
 }
 ENVIRONMENT = {"DB_PASSWORD": "planted", "SLACK_TOKEN": "xoxb-planted"}
 
@@ -87,6 +88,8 @@ def test_what_it_writes_loads_without_a_mistake(tmp_path: Path) -> None:
         "ana@company.example",
         "bo@company.example",
     ]
+    assert settings.alerts.mail is not None
+    assert [one.address for one in settings.alerts.mail.recipients] == ["ops@company.example"]
     assert settings.channels["slack"] == replace(
         settings.channels["slack"],
         token=Secret("xoxb-planted"),
@@ -108,6 +111,7 @@ def test_a_list_of_leads_and_a_relay_on_this_machine_need_no_secret(tmp_path: Pa
 
     settings = load(tmp_path / "digest.toml", environment={})
     assert list(settings.channels) == ["smtp"]
+    assert settings.alerts.mail is None
     assert isinstance(settings.connector, Spreadsheet)
     assert settings.timezone == "Europe/Amsterdam"
     assert not any("password" in question for question in person.asked if "URL" not in question)

@@ -11,7 +11,7 @@ import pytest
 HEAVY = {
     "pandas", "numpy", "matplotlib", "sqlalchemy", "openpyxl", "xlsxwriter", "python_calamine",
     "holidays", "mjml", "css_inline", "jinja2", "babel", "PIL", "aiosmtpd", "smtplib", "hubspot",
-    "simple_salesforce", "slack_sdk", "pydantic", "rich", "sqlglot",
+    "simple_salesforce", "slack_sdk", "structlog", "pydantic", "rich", "sqlglot",
 }  # fmt: skip
 SHOW = "import json, sys; print(json.dumps(sorted(sys.modules)), file=sys.stderr)"
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Connection, insert, update
 
+from digest.ledger.alerts import alerts, pings
 from digest.ledger.histories import histories
 from digest.ledger.identity import Known
 from digest.ledger.leases import leases
@@ -26,7 +27,7 @@ from digest.ledger.tables import (
     runs,
 )
 
-TABLES = (meta, contents, runs, deliveries, attempts, closed, histories, leases)
+TABLES = (meta, contents, runs, deliveries, attempts, closed, histories, leases, alerts, pings)
 
 # Released with schema 1: 0.1.0, on SQLite only. The defaults let a process of that release which is
 # still at work when the ledger is upgraded write its outcomes.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -226,6 +226,10 @@ class Reader:
     def _rows(self, query: Select[Any]) -> Sequence[RowMapping]:
         with self._transaction() as connection:
             return connection.execute(query).mappings().all()
+
+    def transaction(self) -> AbstractContextManager[Connection]:
+        """Open a transaction, for a table that is declared in a module of its own."""
+        return self._transaction()
 
     def has(self, sha256: str) -> bool:
         """Whether a content is there, or was purged."""

@@ -326,3 +326,29 @@ def _found_idempotency(mail: EmailMessage) -> tuple[str, str] | None:
 
 def _lines(text: str) -> list[str]:
     return re.split(r"\r\n|\r|\n", text.rstrip("\r\n"))
+
+
+def plain_mail(
+    subject: str, text: str, *, recipient: str, headers: MailHeaders, key: str, sent_at: datetime
+) -> bytes:
+    """Return a mail of plain text alone, such as an alert, in the form of `pack`'s mails.
+
+    It names the sender and nothing of a list: it is for one person and no subscription.
+
+    Raises:
+        ValueError: an address cannot stand in a mail, or the DKIM key cannot be used.
+    """
+    sender = mailbox(headers.sender)
+    token = hashlib.sha256(key.encode()).hexdigest()[:24]
+    mail = EmailMessage(policy=_POLICY)
+    mail["From"] = sender.header()
+    mail["To"] = mailbox(recipient).address
+    mail["Subject"] = clean_subject(subject)
+    mail["Date"] = sent_at.astimezone(ZoneInfo(headers.timezone)).replace(microsecond=0)
+    mail["Message-ID"] = f"<{token}@{sender.domain}>"
+    mail["Auto-Submitted"] = "auto-generated"
+    mail["X-Auto-Response-Suppress"] = "All"
+    mail.set_content(text, cte="quoted-printable")
+    mail["Content-Language"] = "en"
+    content = mail.as_bytes()
+    return sign(content, headers.dkim) if headers.dkim else content
