@@ -389,37 +389,36 @@ def send(
     --correct counts a sent edition's date again (the last one's, or --date) and tells those who got it what
     has changed; when nothing has, it sends nothing.
     """
-    from digest.dispatch import refuse_passing_disk
+    from digest.dispatch import in_turn, refuse_passing_disk
 
     act = _asked(world, day, test_to, accept_drop=accept_drop, correct=correct, reason=reason)
     loaded, errors = _load_all(world, config)
     now = waiting(world)
     codes = [error.exit_code for error in errors]
-    for settings in loaded:
+
+    def serve(settings: Settings, now: Now) -> list[Report] | None:
         about = f"{settings.id}: "
-        if now.stop():
-            stopped = DeliveryError(
-                settings.id, "not started, the run was stopped", permanent=False
-            )
-            complain(world, stopped)
-            codes.append(DeliveryError.exit_code)
-            continue
         try:
+            if now.stop():
+                stopped = "not started, the run was stopped"
+                raise DeliveryError(settings.id, stopped, permanent=False)
             sending = working(f"{about}composing and sending")
             with telling_of_the_end(settings), naming_the_line(settings), sending:
                 if not test_to:
                     refuse_passing_disk(settings, world.environment)
-                reports = act(settings, now)
+                return act(settings, now)
         except DigestError as error:
-            complain(world, error, about=about)
+            complain(world, error, about="" if str(error).startswith(about) else about)
             codes.append(error.exit_code)
-            continue
+            return None
+
+    for settings, reports in in_turn(loaded, now, serve):
         for report in reports:
             codes.append(report.exit_code)
             if report.happened or not world.quiet:
                 # A reader that went away must not keep the next digest from being sent.
                 with suppress(OSError):
-                    text = "\n".join(f"{about}{line}" for line in report.lines)
+                    text = "\n".join(f"{settings.id}: {line}" for line in report.lines)
                     click.echo(printable(KNOWN(text)))
     if any(codes):
         raise click.exceptions.Exit(max(codes))

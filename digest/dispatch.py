@@ -6,7 +6,7 @@ way to a recipient.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
@@ -23,7 +23,7 @@ from digest.connectors import Metered, TellsTime
 from digest.due import Standing, days_off, due, why_skipped
 from digest.editions import drop_since, history_serves
 from digest.errors import ConfigError, ConnectorError, LedgerError, Reason
-from digest.ledger import RunState, open_ledger, read_ledger
+from digest.ledger import WAITING, RunState, State, open_ledger, read_ledger
 from digest.model import Period, month_start
 from digest.snapshot import (
     counts_from_json,
@@ -50,13 +50,18 @@ LAST_CALL = timedelta(minutes=15)
 
 @dataclass(frozen=True, kw_only=True)
 class Now:
-    """The clock and how to wait, handed down by an entry point."""
+    """The clock and how to wait, handed down by an entry point.
+
+    Attributes:
+        patience: how long a call waits for what may be tried again.
+    """
 
     clock: Callable[[], datetime]
     sleep: Callable[[float], None]
     stop: Callable[[], bool] = lambda: False
     tell: Callable[[str], None] = lambda _text: None
     hear: Callable[[str, Delivery | None], None] = lambda _event, _row: None
+    patience: timedelta = delivery.PATIENCE
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,6 +252,46 @@ def fill_worksheet(
 
 
 # ------------------------------------------------------------------------------------------ sending
+
+
+def in_turn(
+    digests: Sequence[Settings],
+    now: Now,
+    serve: Callable[[Settings, Now], Sequence[Report] | None],
+) -> Iterator[tuple[Settings, Sequence[Report]]]:
+    """Serve every digest of one call, and yield what each came to.
+
+    A relay that asks the first to come back in five minutes must not keep the others waiting: of several,
+    each is served once before any is waited for, and all together are then waited for as long as one.
+
+    Args:
+        digests: what the call was asked for.
+        now: clock and waiting.
+        serve: does one; None when it failed, which it has told.
+    """
+    several = len(digests) > 1
+    left: list[tuple[Settings, Sequence[Report]]] = []
+    for settings in digests:
+        reports = serve(settings, replace(now, patience=timedelta(0)) if several else now)
+        if reports is None:
+            continue
+        if several and _unfinished(reports):
+            left.append((settings, reports))
+        else:
+            yield settings, reports
+    until = now.clock() + now.patience
+    for settings, reports in left:
+        if now.stop():
+            yield settings, reports
+        else:
+            patient = replace(now, patience=max(until - now.clock(), timedelta(0)))
+            yield settings, serve(settings, patient) or ()
+
+
+def _unfinished(reports: Sequence[Report]) -> bool:
+    """Whether waiting may yet serve somebody, or learn what became of a message."""
+    states = {outcome.state for report in reports for outcome in report.outcomes}
+    return not states.isdisjoint((*WAITING, State.UNKNOWN))
 
 
 def send_digest(

@@ -15,9 +15,10 @@ import pytest
 
 from digest.channels.file import File
 from digest.compose import compose
-from digest.dispatch import Now, Report, refuse_a_drop, send_digest, send_test
+from digest.delivery import Outcome
+from digest.dispatch import Now, Report, in_turn, refuse_a_drop, send_digest, send_test
 from digest.errors import ConfigError, ConnectorError, Reason
-from digest.ledger import read_ledger
+from digest.ledger import State, read_ledger
 from digest.model import Edition, Recipient
 from digest.settings import Settings, load
 from tests.delivery.scene import Clock
@@ -121,6 +122,77 @@ def test_a_test_send_needs_a_mail_channel(settings: Settings) -> None:
     now = Now(clock=lambda: at(9, 0), sleep=lambda _: None)
     with pytest.raises(ConfigError, match="--to needs a mail channel"):
         send_test(settings, now, Recipient("me@company.example"), None)
+
+
+# ------------------------------------------------------------------------------- several digests
+
+
+def outcome(state: State) -> Report:
+    text = f"file x: {state}"
+    return Report(4, (text,), happened=True, outcomes=(Outcome("file", "x", state, text),))
+
+
+def serve_in_turn(
+    settings: Settings, plan: dict[str, list[State | None]], *, stop: bool = False
+) -> tuple[list[tuple[str, int]], list[tuple[str, list[str]]]]:
+    """Return each (digest, minutes of patience) that was served, and what came out, in order."""
+    clock = [at(8, 0)]
+    served: list[tuple[str, int]] = []
+
+    def serve(one: Settings, now: Now) -> list[Report] | None:
+        served.append((one.id, int(now.patience.total_seconds() // 60)))
+        if now.patience:
+            clock[0] += timedelta(minutes=5)
+        state = plan[one.id].pop(0)
+        return None if state is None else [outcome(state)]
+
+    digests = [replace(settings, id=name) for name in plan]
+    now = Now(clock=lambda: clock[0], sleep=lambda _: None, stop=lambda: stop)
+    found = in_turn(digests, now, serve)
+    shown = [
+        (one.id, [line for report in reports for line in report.lines]) for one, reports in found
+    ]
+    return served, shown
+
+
+def test_of_several_digests_none_waits_for_another_and_all_share_the_patience(
+    settings: Settings,
+) -> None:
+    plan: dict[str, list[State | None]] = {
+        "a": [State.DEFERRED, State.SENT],
+        "b": [State.SENT],
+        "c": [None],
+        "d": [State.UNKNOWN, State.UNKNOWN],
+        "e": [State.PENDING, None],
+    }
+
+    served, shown = serve_in_turn(settings, plan)
+
+    assert served == [
+        *((name, 0) for name in "abcde"),
+        *(("a", 20), ("d", 15), ("e", 10)),
+    ]
+    assert shown == [
+        ("b", ["file x: sent"]),
+        ("a", ["file x: sent"]),
+        ("d", ["file x: unknown"]),
+        ("e", []),
+    ]
+
+
+def test_a_digest_by_itself_is_waited_for_at_once(settings: Settings) -> None:
+    served, shown = serve_in_turn(settings, {"a": [State.DEFERRED]})
+
+    assert (served, shown) == ([("a", 20)], [("a", ["file x: deferred"])])
+
+
+def test_asked_to_end_no_digest_is_waited_for(settings: Settings) -> None:
+    plan: dict[str, list[State | None]] = {"a": [State.DEFERRED], "b": [State.SENT]}
+
+    served, shown = serve_in_turn(settings, plan, stop=True)
+
+    assert served == [("a", 0), ("b", 0)]
+    assert shown == [("b", ["file x: sent"]), ("a", ["file x: deferred"])]
 
 
 # ------------------------------------------------------------------------------------------ the drop

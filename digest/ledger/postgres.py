@@ -114,10 +114,11 @@ class PostgresBackend:
             def told(question: str) -> Any:  # noqa: ANN401 - a value of the database
                 return connection.exec_driver_sql(f"SELECT {question}").scalar_one()
 
-            if told("pg_is_in_recovery()"):
+            reads = "pg_is_in_recovery() OR current_setting('default_transaction_read_only')::bool"
+            if told(reads):
                 raise LedgerError(
-                    f"{self} is a replica, which can only be read",
-                    remedy="name the primary server",
+                    f"{self} can only be read",
+                    remedy="name the primary server, not a replica",
                 )
             allowed = (
                 f"has_schema_privilege('{SCHEMA}', 'CREATE') AND has_schema_privilege('{SCHEMA}', 'USAGE')"

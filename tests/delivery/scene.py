@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 import warnings
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -204,6 +206,27 @@ def a_ledger(
     if isinstance(place, Postgres):
         backend = ToldTime(place, busy_seconds=busy_seconds)
     return kind(backend, clock=clock, owner=owner, gone=gone)
+
+
+@contextmanager
+def without_rights(folder: Path) -> Iterator[None]:
+    """Be somebody for whom permissions count, if root runs the tests."""
+    if os.geteuid() != 0:
+        yield
+        return
+    nobody = 65534
+    for one in (folder, *folder.rglob("*")):
+        os.chown(one, nobody, nobody)
+    for parent in folder.parents:
+        if stat.S_IMODE(parent.stat().st_mode) == 0o700:
+            parent.chmod(0o711)
+    os.setegid(nobody)
+    os.seteuid(nobody)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+        os.setegid(0)
 
 
 def a_relay(port: int | None, team: tuple[str, ...] = TEAM, **settings: Any) -> Smtp:  # noqa: ANN401 - any setting

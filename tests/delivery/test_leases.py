@@ -4,52 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 
-from digest.ledger import Owner, open_ledger
+from digest.ledger import Owner, Place
 from digest.ledger.store import Ledger
+from tests.delivery.scene import Clock, a_ledger
 
 NOON = datetime(2026, 6, 15, 12, tzinfo=UTC)
 LENGTH = timedelta(minutes=2)
 
 
-@dataclass
-class Clock:
-    now: datetime = NOON
-
-    def __call__(self) -> datetime:
-        return self.now
-
-
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(NOON)
 
 
 def ledger(
-    tmp_path: Path,
-    clock: Callable[[], datetime],
-    host: str,
-    gone: Callable[[Owner], bool] = lambda _: False,
+    place: Place, clock: Clock, host: str, gone: Callable[[Owner], bool] = lambda _: False
 ) -> Ledger:
-    owner = Owner(host, "boot", 1, "1")
-    return open_ledger(tmp_path / "ledger.sqlite", clock=clock, owner=owner, gone=gone)
+    return a_ledger(place, clock, Owner(host, "boot", 1, "1"), gone=gone)
 
 
-def test_the_first_has_it_and_the_second_is_told_who(tmp_path: Path, clock: Clock) -> None:
-    first = ledger(tmp_path, clock, "a").take_lease("schedule", LENGTH)
-    second = ledger(tmp_path, clock, "b").take_lease("schedule", LENGTH)
+def test_the_first_has_it_and_the_second_is_told_who(place: Place, clock: Clock) -> None:
+    first = ledger(place, clock, "a").take_lease("schedule", LENGTH)
+    second = ledger(place, clock, "b").take_lease("schedule", LENGTH)
 
     assert (first.owner.host, first.generation, first.lease_until) == ("a", 1, NOON + LENGTH)
     assert second == first
 
 
-def test_a_lease_is_renewed_only_when_half_of_it_is_gone(tmp_path: Path, clock: Clock) -> None:
-    a = ledger(tmp_path, clock, "a")
+def test_a_lease_is_renewed_only_when_half_of_it_is_gone(place: Place, clock: Clock) -> None:
+    a = ledger(place, clock, "a")
     begun = a.take_lease("schedule", LENGTH)
 
     clock.now += timedelta(seconds=59)
@@ -61,9 +48,9 @@ def test_a_lease_is_renewed_only_when_half_of_it_is_gone(tmp_path: Path, clock: 
 
 @pytest.mark.failure("T7")
 def test_a_lease_that_is_over_is_taken_over_with_a_new_generation(
-    tmp_path: Path, clock: Clock
+    place: Place, clock: Clock
 ) -> None:
-    a, b = ledger(tmp_path, clock, "a"), ledger(tmp_path, clock, "b")
+    a, b = ledger(place, clock, "a"), ledger(place, clock, "b")
     a.take_lease("schedule", LENGTH)
 
     clock.now += LENGTH - timedelta(microseconds=1)
@@ -74,15 +61,15 @@ def test_a_lease_that_is_over_is_taken_over_with_a_new_generation(
     assert a.take_lease("schedule", LENGTH) == taken
 
 
-def test_a_lease_whose_owner_is_provably_gone_is_free(tmp_path: Path, clock: Clock) -> None:
-    ledger(tmp_path, clock, "a").take_lease("schedule", LENGTH)
-    b = ledger(tmp_path, clock, "b", gone=lambda owner: owner.host == "a")
+def test_a_lease_whose_owner_is_provably_gone_is_free(place: Place, clock: Clock) -> None:
+    ledger(place, clock, "a").take_lease("schedule", LENGTH)
+    b = ledger(place, clock, "b", gone=lambda owner: owner.host == "a")
 
     assert b.take_lease("schedule", LENGTH).owner.host == "b"
 
 
-def test_only_its_owner_gives_a_lease_back(tmp_path: Path, clock: Clock) -> None:
-    a, b = ledger(tmp_path, clock, "a"), ledger(tmp_path, clock, "b")
+def test_only_its_owner_gives_a_lease_back(place: Place, clock: Clock) -> None:
+    a, b = ledger(place, clock, "a"), ledger(place, clock, "b")
     a.take_lease("schedule", LENGTH)
 
     b.give_lease_back("schedule")
@@ -91,15 +78,15 @@ def test_only_its_owner_gives_a_lease_back(tmp_path: Path, clock: Clock) -> None
     assert b.take_lease("schedule", LENGTH).owner.host == "b"
 
 
-def test_names_have_leases_of_their_own(tmp_path: Path, clock: Clock) -> None:
-    ledger(tmp_path, clock, "a").take_lease("schedule", LENGTH)
+def test_names_have_leases_of_their_own(place: Place, clock: Clock) -> None:
+    ledger(place, clock, "a").take_lease("schedule", LENGTH)
 
-    assert ledger(tmp_path, clock, "b").take_lease("other", LENGTH).owner.host == "b"
+    assert ledger(place, clock, "b").take_lease("other", LENGTH).owner.host == "b"
 
 
 @pytest.mark.failure("T7")
-def test_of_eight_that_ask_at_once_one_has_it(tmp_path: Path, clock: Clock) -> None:
-    ledgers = [ledger(tmp_path, clock, f"host-{n}") for n in range(8)]
+def test_of_eight_that_ask_at_once_one_has_it(place: Place, clock: Clock) -> None:
+    ledgers = [ledger(place, clock, f"host-{n}") for n in range(8)]
     for _ in range(5):
         with ThreadPoolExecutor(8) as pool:
             found = list(pool.map(lambda one: one.take_lease("schedule", LENGTH), ledgers))

@@ -22,9 +22,11 @@ from digest.ledger import (
     Owner,
     Place,
     Planned,
+    Postgres,
     RunState,
     State,
     delivery_key,
+    new_ledger,
     open_ledger,
     read_ledger,
 )
@@ -35,10 +37,24 @@ from digest.ledger.file import (
     read_mounts,
     refuse_network_disk,
 )
+from digest.ledger.histories import History
 from digest.ledger.owner import current_owner, is_gone, read_owner
 from digest.ledger.store import CLAIM_LEASE, COMMIT_LEASE, Ledger
 from digest.ledger.tables import contents
-from tests.delivery.scene import HERE, START, THERE, TODAY, Clock, a_ledger, fork
+from digest.model import Secret
+from tests.delivery.scene import (
+    HERE,
+    START,
+    THERE,
+    TODAY,
+    Clock,
+    a_ledger,
+    empty_postgres,
+    fork,
+    without_rights,
+)
+from tests.effort import effort
+from tests.servers import start_postgresql
 
 KEY = "leads/2026-04-07/mail/ana@team.example"
 ANA = Planned(KEY, "mail", "ana@team.example", b"mail for ana")
@@ -759,6 +775,86 @@ def test_a_key_with_two_readings_is_refused() -> None:
         delivery_key("a", TODAY, "", "x")
 
 
+def test_a_process_of_another_user_is_not_gone(tmp_path: Path) -> None:
+    """The system does not let us ask about it, so nothing is proven."""
+    read, write = os.pipe()
+    child = fork()
+    if not child:
+        if os.geteuid() == 0:
+            os.setuid(65533)
+        os.close(write)
+        os.read(read, 1)
+        os._exit(0)
+    os.close(read)
+    me = current_owner()
+    # Without root every child is ours; the first process is not.
+    owner = Owner(me.host, me.boot, child if os.geteuid() == 0 else 1, "")
+    with without_rights(tmp_path):
+        assert not is_gone(owner)
+    os.close(write)
+    os.waitpid(child, 0)
+
+
+# ------------------------------------------------------------------------- what it says and keeps
+
+
+def test_a_ledger_says_in_what_it_is_kept(place: Place, clock: Clock) -> None:
+    before = new_ledger(place)
+    a_ledger(place, clock)
+    reader = read_ledger(place)
+
+    assert reader is not None
+    kind = "serves one host only" if isinstance(place, Path) else "several hosts may share it"
+    assert reader.describe().endswith(kind)
+    assert before == f"will be created by the first send; {reader.describe()}"
+    assert str(reader) == f"ledger {place}"
+
+
+def test_a_place_has_a_name_for_files() -> None:
+    place = Postgres("postgresql://digest@db.example:5433/l?sslmode=require", Secret("planted"))
+
+    assert place.name == "postgresql___db.example_5433_l"
+    assert "planted" not in repr(place)
+
+
+def test_runs_that_have_ended_are_told_from_those_with_work_left(ledger: Ledger) -> None:
+    before = date(2026, 4, 2)
+    for day in (before, TODAY):
+        key = delivery_key("leads", day, "mail", "ana@team.example")
+        planned(ledger, day, Planned(key, "mail", "ana@team.example", b"x"))
+        ledger.mark_run("leads", day, RunState.DONE)
+    sent(ledger, KEY)
+
+    assert ledger.ended_runs([before, TODAY]) == {("leads", TODAY): RunState.DONE}
+
+
+def test_the_newest_reading_of_closed_months_is_kept(ledger: Ledger) -> None:
+    assert ledger.history("leads") is None
+    for counts in ("[1]", "[2]"):
+        ledger.keep_history("leads", History("question", TODAY, counts))
+
+    assert ledger.history("leads") == History("question", TODAY, "[2]")
+    assert ledger.history("other") is None
+
+
+def test_a_lease_has_one_owner_at_a_time(place: Place, clock: Clock) -> None:
+    here, there = a_ledger(place, clock, HERE), a_ledger(place, clock, THERE)
+    length = timedelta(minutes=1)
+
+    assert here.take_lease("schedule", length).owner == HERE
+    assert there.take_lease("schedule", length).owner == HERE
+    clock.forward(seconds=40)
+    assert here.take_lease("schedule", length).generation == 1
+    clock.forward(seconds=59)
+    assert there.take_lease("schedule", length).owner == HERE
+    clock.forward(seconds=1)
+    assert there.take_lease("schedule", length).generation == 2
+    there.give_lease_back("schedule")
+    here.give_lease_back("schedule")
+    assert here.take_lease("schedule", length).owner == HERE
+    assert here.take_lease("schedule", length) == here.take_lease("schedule", length)
+
+
 # ------------------------------------------------------------------------- any order of events
 
 
@@ -766,14 +862,17 @@ class AnyOrder(RuleBasedStateMachine):
     """Two hosts, crashes, stalls, clock jumps and an operator: dots per key never exceed one,
     but for what an operator asks for."""
 
+    def place(self) -> Place:
+        return Path(self.folder.name) / "ledger.db"
+
     @initialize()
     def start(self) -> None:
         from tempfile import TemporaryDirectory
 
         self.folder = TemporaryDirectory()
         self.clock = Clock()
-        path = Path(self.folder.name) / "ledger.db"
-        self.hosts = [a_ledger(path, self.clock, one) for one in (HERE, THERE)]
+        place = self.place()
+        self.hosts = [a_ledger(place, self.clock, one) for one in (HERE, THERE)]
         planned(self.hosts[0])
         self.claims: list[list[Claim]] = [[], []]
         self.committed: list[Claim] = []
@@ -837,5 +936,44 @@ class AnyOrder(RuleBasedStateMachine):
         assert getattr(self, "dots", 0) <= getattr(self, "allowed", 1)
 
 
+class AnyOrderInPostgres(AnyOrder):
+    def place(self) -> Place:
+        return empty_postgres(start_postgresql())
+
+
 TestAnyOrder = AnyOrder.TestCase
-TestAnyOrder.settings = hypothesis_settings(max_examples=15, stateful_step_count=30, deadline=None)
+TestAnyOrder.settings = hypothesis_settings(
+    max_examples=effort(15, 60), stateful_step_count=30, deadline=None
+)
+TestAnyOrderInPostgres = AnyOrderInPostgres.TestCase
+TestAnyOrderInPostgres.settings = hypothesis_settings(
+    max_examples=effort(2, 15), stateful_step_count=20, deadline=None
+)
+
+
+def test_a_run_has_ended_when_its_state_says_so_and_nobody_waits(
+    place: Place, clock: Clock
+) -> None:
+    ledger = a_ledger(place, clock)
+    for name, state in (
+        ("held", RunState.HELD),
+        ("gone", RunState.EXPIRED),
+        ("free", RunState.SKIPPED),
+        ("leads", RunState.DONE),
+    ):
+        ledger.open_run(name, TODAY)
+        ledger.mark_run(name, TODAY, state)
+    ended = {
+        ("gone", TODAY): RunState.EXPIRED,
+        ("free", TODAY): RunState.SKIPPED,
+        ("leads", TODAY): RunState.DONE,
+    }
+    assert ledger.ended_runs({TODAY}) == ended
+    assert ledger.ended_runs({TODAY + timedelta(1)}) == {}
+
+    # A message that a person lets go again is work left.
+    ledger.plan("leads", TODAY, [ANA])
+    ledger.mark_run("leads", TODAY, RunState.DONE)
+    assert ledger.ended_runs({TODAY}).keys() == {("gone", TODAY), ("free", TODAY)}
+    ledger.cancel_except("leads", TODAY, [])
+    assert ledger.ended_runs({TODAY}) == ended

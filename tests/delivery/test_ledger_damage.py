@@ -18,7 +18,17 @@ from sqlalchemy import event
 from digest.errors import LedgerError
 from digest.ledger import Claim, State, open_ledger
 from digest.ledger.store import Ledger
-from tests.delivery.scene import HERE, TEAM, THERE, TODAY, Clock, Sender, a_ledger, a_relay
+from tests.delivery.scene import (
+    HERE,
+    TEAM,
+    THERE,
+    TODAY,
+    Clock,
+    Sender,
+    a_ledger,
+    a_relay,
+    without_rights,
+)
 from tests.effort import effort, every
 from tests.fakes.smtp import SmtpServer, running
 
@@ -200,24 +210,3 @@ def test_a_ledger_that_may_not_be_written_is_named_before_anything_is_asked_of_a
     finally:
         folder.chmod(0o700)
     assert sender.composed == []
-
-
-@contextmanager
-def without_rights(folder: Path) -> Iterator[None]:
-    """Be somebody for whom permissions count, if root runs the tests."""
-    if os.geteuid() != 0:
-        yield
-        return
-    nobody = 65534
-    for one in (folder, *folder.rglob("*")):
-        os.chown(one, nobody, nobody)
-    for parent in folder.parents:
-        if stat.S_IMODE(parent.stat().st_mode) == 0o700:
-            parent.chmod(0o711)
-    os.setegid(nobody)
-    os.seteuid(nobody)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
-        os.setegid(0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sys
 import threading
 from collections.abc import Iterator
 from datetime import timedelta
@@ -114,6 +115,20 @@ def test_a_database_that_can_only_be_read_is_refused(pg: Postgres) -> None:
         open_ledger(readonly, clock=Clock(), owner=HERE).open_run("leads", TODAY)
     assert raised.value.exit_code == 2
     assert read_ledger(readonly) is not None
+    with pytest.raises(LedgerError, match="can only be read; name the primary"):
+        new_ledger(readonly)
+
+
+def test_a_driver_that_is_missing_is_named() -> None:
+    name = "psycopg"
+    absent = sys.modules[name]
+    sys.modules[name] = None  # type: ignore[assignment] # how Python marks a module as not importable
+    try:
+        code = refused(Postgres("postgresql://digest@db.example/l"), r"pip install .*\[postgres\]")
+    finally:
+        sys.modules[name] = absent
+
+    assert code == 2
 
 
 @pytest.mark.parametrize(
