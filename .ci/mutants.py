@@ -79,6 +79,8 @@ def prepare(part: str, files: Sequence[str], tests: Sequence[str], options: Sequ
     plugins = ("no:cacheprovider", "no:xdist", "no:pytest_cov")
     always = [*(word for plugin in plugins for word in ("-p", plugin)), "--hypothesis-seed=0"]
     settings = {
+        # A server that has run no test yet forks for each mutant: nothing is left over in a cache.
+        "process_isolation": "forkserver",
         "source_paths": ["digest/"],
         "only_mutate": files,
         "also_copy": ["templates", "config"],

@@ -195,14 +195,13 @@ def _place(country: str) -> type[HolidayBase]:
 def _subdivision_code(country: str, subdivision: str | None) -> str | None:
     if subdivision is None:
         return None
-    aliases: dict[str, str] = getattr(_place(country), "subdivisions_aliases", {})
-    return aliases.get(subdivision, subdivision)
+    return _place(country).subdivisions_aliases.get(subdivision, subdivision)
 
 
 def _check_place(country: str, subdivision: str | None) -> None:
     place = _place(country)
     codes = tuple(place.subdivisions)
-    names = dict(getattr(place, "subdivisions_aliases", {}))
+    names = place.subdivisions_aliases
     if subdivision is None and country in SUBDIVISION_MANDATORY:
         msg = (
             f"subdivision: missing for {country}, whose holidays differ from place to place; "

@@ -91,11 +91,12 @@ def test_a_country_with_regions_and_none_named_is_coarse() -> None:
     [
         ("subdivision: missing for CH.*AG, AI.*ZH", "CH", None),
         ("subdivision: missing for DE.*BB, BE", "DE", None),
-        ("found 'ZX' for CH, allowed are AG.*Stadt Zurich$", "CH", "ZX"),
+        ("found 'ZX' for CH, allowed are AG, AI, .*Stadt Zurich$", "CH", "ZX"),
         ("found 'Zuerich'.*did you mean 'Zürich'", "CH", "Zuerich"),
         ("found 'X' for LI, LI has none", "LI", "X"),
         ("country: found 'ch'.*did you mean 'CH'", "ch", "ZH"),
         ("country: found 'Atlantis'", "Atlantis", None),
+        ("country: found 'CHE'", "CHE", "ZH"),
     ],
 )
 def test_a_place_that_is_not_known_is_refused(
@@ -214,7 +215,7 @@ def test_a_further_category_of_holidays_is_free() -> None:
 @pytest.mark.parametrize(
     ("words", "changed"),
     [
-        ("categories: found 'bank', allowed for CH are", {"categories": ("bank",)}),
+        ("found 'bank', allowed for CH are de_facto, half_day,", {"categories": ("bank",)}),
         ("did you mean 'public'", {"categories": ("publik",)}),
         (r"workweek: found \(\)", {"workweek": ()}),
         ("workweek: found.*7", {"workweek": (0, 7)}),
@@ -234,7 +235,9 @@ def test_a_date_may_stand_twice_in_one_list() -> None:
 
 
 def test_half_days_need_a_country_that_has_them() -> None:
-    with pytest.raises(ValueError, match="half-days of LI are not known"):
+    with pytest.raises(
+        ValueError, match=r"half-days of LI are not known; name the dates in `half`$"
+    ):
         Calendar("LI", half_days=True)
 
 

@@ -377,6 +377,33 @@ def test_the_previous_edition_is_the_last_one_that_somebody_got(
     assert clock.slept == []
 
 
+def test_no_more_editions_are_read_than_were_asked_for(ledger: Ledger) -> None:
+    for day in (date(2026, 4, 1), date(2026, 4, 2)):
+        key = delivery_key("leads", day, "mail", "ana@team.example")
+        sent(planned(ledger, day, Planned(key, "mail", "ana@team.example", b"x")), key)
+
+    assert ledger.sent_editions("leads", limit=1) == ("edition of 2026-04-02",)
+
+
+def test_what_a_person_has_to_settle_is_listed_by_date_and_key(ledger: Ledger) -> None:
+    for day, names in ((TODAY, ("ben", "ana")), (date(2026, 4, 2), ("cleo",))):
+        keys = [delivery_key("leads", day, "mail", f"{name}@team.example") for name in names]
+        rows = [Planned(key, "mail", "one@team.example", key.encode()) for key in keys]
+        planned(ledger, day, *rows)
+        for key in keys:
+            claim = ledger.claim(key)
+            assert claim is not None
+            assert ledger.commit(claim)
+            assert ledger.record(claim, State.UNKNOWN, "")
+
+    listed = [row.key.partition("/")[2] for row in ledger.unknown()]
+    assert listed == [
+        "2026-04-02/mail/cleo@team.example",
+        "2026-04-07/mail/ana@team.example",
+        "2026-04-07/mail/ben@team.example",
+    ]
+
+
 def test_content_that_was_altered_is_noticed(ledger: Ledger) -> None:
     planned(ledger)
     with ledger._transaction() as connection:
@@ -526,6 +553,30 @@ def test_what_waits_can_expire(ledger: Ledger) -> None:
     assert ledger.expire("leads", TODAY) == 1
     assert state_of(ledger) is State.EXPIRED
     assert ledger.claim(KEY) is None
+
+
+def test_what_earlier_dates_left_expires_and_this_date_stays_open(ledger: Ledger) -> None:
+    for day in (date(2026, 4, 2), TODAY):
+        key = delivery_key("leads", day, "mail", "ana@team.example")
+        planned(ledger, day, Planned(key, "mail", "ana@team.example", b"x"))
+    ledger.open_run("other", date(2026, 4, 2))
+
+    assert ledger.expire_before("leads", TODAY) == 1
+    states = {(run.digest, run.business_date.day): run.state for run in ledger.runs()}
+    assert states == {
+        ("leads", 7): RunState.SENDING,
+        ("leads", 2): RunState.EXPIRED,
+        ("other", 2): RunState.PLANNED,
+    }
+    assert state_of(ledger) is State.PENDING
+
+
+def test_an_earlier_date_that_is_still_being_sent_does_not_expire(ledger: Ledger) -> None:
+    claimed(ledger)
+
+    assert ledger.expire_before("leads", TODAY + timedelta(1)) == 0
+    assert [run.state for run in ledger.runs()] == [RunState.SENDING]
+    assert state_of(ledger) is State.CLAIMED
 
 
 # -------------------------------------------------------------------------------------- corrections
@@ -679,7 +730,7 @@ def test_only_what_is_unknown_or_waits_can_be_settled(ledger: Ledger) -> None:
     with pytest.raises(LedgerError, match="no delivery 'x'"):
         ledger.resolve("x", Decision.SENT)
     planned(ledger)
-    with pytest.raises(LedgerError, match="is pending, which needs no decision"):
+    with pytest.raises(LedgerError, match=r"is pending, which needs no decision.*only unknown"):
         ledger.resolve(KEY, Decision.SENT)
     assert ledger.resolve(KEY, Decision.CANCEL).state is State.CANCELLED
 
@@ -729,6 +780,16 @@ def test_a_system_without_proc_still_names_its_process(tmp_path: Path) -> None:
     assert (owner.boot, owner.started) == ("", "")
     assert owner.pid == os.getpid()
     assert read_owner(str(owner)) == owner
+
+
+def test_an_owner_names_the_start_of_its_machine_and_its_process_space(tmp_path: Path) -> None:
+    (tmp_path / "sys/kernel/random").mkdir(parents=True)
+    (tmp_path / "sys/kernel/random/boot_id").write_text("5f0c\n")
+    (tmp_path / "self/ns").mkdir(parents=True)
+    (tmp_path / "self/ns/pid").symlink_to("pid:[4026531836]")
+    owner = current_owner(tmp_path)
+
+    assert (owner.host, owner.boot) == (os.uname().nodename, "5f0c+4026531836")
 
 
 def test_an_ended_process_is_gone_even_before_it_is_reaped() -> None:
@@ -826,6 +887,9 @@ def test_runs_that_have_ended_are_told_from_those_with_work_left(ledger: Ledger)
     sent(ledger, KEY)
 
     assert ledger.ended_runs([before, TODAY]) == {("leads", TODAY): RunState.DONE}
+    ledger.open_run("leads", before, correction=1)
+    ledger.mark_run("leads", before, RunState.DONE, correction=1)
+    assert ledger.ended_runs([before]) == {}
 
 
 def test_the_newest_reading_of_closed_months_is_kept(ledger: Ledger) -> None:
@@ -833,8 +897,10 @@ def test_the_newest_reading_of_closed_months_is_kept(ledger: Ledger) -> None:
     for counts in ("[1]", "[2]"):
         ledger.keep_history("leads", History("question", TODAY, counts))
 
+    ledger.keep_history("other", History("another", TODAY, "[3]"))
+
     assert ledger.history("leads") == History("question", TODAY, "[2]")
-    assert ledger.history("other") is None
+    assert ledger.history("other") == History("another", TODAY, "[3]")
 
 
 def test_a_lease_has_one_owner_at_a_time(place: Place, clock: Clock) -> None:

@@ -87,6 +87,19 @@ def test_editions_and_messages_go_when_their_time_has_come(ledger: Ledger) -> No
     assert purge(ledger) == Purged(0, 0, 0)
 
 
+def test_what_is_exactly_as_old_as_its_retention_stays(ledger: Ledger) -> None:
+    edition(ledger, EDITIONS_BEFORE, State.SENT)
+    edition(ledger, MESSAGES_BEFORE, State.SENT)
+    edition(ledger, LAST, State.SENT)
+
+    assert purge(ledger) == Purged(0, 1, len(f"leads {EDITIONS_BEFORE} ana"))
+    assert f"leads {MESSAGES_BEFORE} ana" in kept(ledger)
+    with pytest.raises(
+        LedgerError, match=r"no longer has the content.*its hash is all that is left"
+    ):
+        ledger.message(ledger.deliveries("leads", EDITIONS_BEFORE)[0])
+
+
 @pytest.mark.parametrize("state", State)
 def test_only_what_is_settled_goes(ledger: Ledger, state: State) -> None:
     edition(ledger, OLD, state)

@@ -7,7 +7,7 @@ import shutil
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -172,6 +172,22 @@ def test_an_attempt_in_a_backup_ends_unknown(place: Place) -> None:
     ledger.accept_restored(Seal("", 7, {"leads": TODAY}), do=True)
 
     assert [one.outcome for one in ledger.attempts("leads", TODAY)] == [State.UNKNOWN]
+
+
+def test_a_restored_backup_leaves_other_digests_and_later_dates_alone(place: Place) -> None:
+    ledger = open_ledger(place, clock=Clock(), owner=HERE)
+    claimed(ledger)
+    for digest, day in (("other", TODAY), ("leads", TODAY + timedelta(1))):
+        key = delivery_key(digest, day, "mail", "ana@team.example")
+        ledger.open_run(digest, day)
+        ledger.plan(digest, day, [Planned(key, "mail", "ana@team.example", b"x")])
+    seal = Seal("", 7, {"leads": TODAY})
+
+    lost = ledger.accept_restored(seal, do=True)
+    assert [(row.digest, row.business_date) for row in lost] == [("leads", TODAY)]
+    (left,) = ledger.unknown()
+    assert left.key == lost[0].key
+    assert left.note == "perhaps sent before the ledger was restored from a backup"
 
 
 def test_the_seal_is_written_before_the_end_of_a_message(place: Place, tmp_path: Path) -> None:
