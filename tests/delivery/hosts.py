@@ -134,6 +134,7 @@ class Cable:
 
     def __init__(self, number: int, database: str) -> None:
         self._here, self._number = f"wire{number}", number
+        self._hardware = f"02:00:00:00:00:0{number}"
         self._listener = socket.socket()
         self._listener.bind(("0.0.0.0", 0))  # noqa: S104 - in a name space with nothing else in it
         Forwarder(self._listener, to_unix(database)).start()
@@ -141,7 +142,8 @@ class Cable:
     def attach(self, host: int) -> None:
         with suppress(subprocess.CalledProcessError):  # that of an earlier process of this host
             _ip("link", "del", self._here)
-        _ip("link", "add", self._here, "type", "veth", "peer", "name", "eth0", "netns", str(host))
+        kind = ("type", "veth", "peer", "name", "eth0", "netns", str(host))
+        _ip("link", "add", self._here, "address", self._hardware, *kind)
         _ip("addr", "add", f"10.77.{self._number}.1/24", "dev", self._here)
         self.mend()
 
@@ -149,13 +151,17 @@ class Cable:
         own_network()
         _ip("addr", "add", f"10.77.{self._number}.2/24", "dev", "eth0")
         _ip("link", "set", "eth0", "up")
+        # Known for good, or the system gives up looking for it after three seconds of a stalled wire.
+        near = ("to", f"10.77.{self._number}.1", "lladdr", self._hardware)
+        _ip("neigh", "replace", *near, "dev", "eth0", "nud", "permanent")
         return f"10.77.{self._number}.1", int(self._listener.getsockname()[1])
 
     def cut(self) -> None:
         _ip("link", "set", self._here, "down")
 
     def mend(self) -> None:
-        _ip("link", "set", self._here, "up")
+        with suppress(subprocess.CalledProcessError):  # it went with the process that was cut off
+            _ip("link", "set", self._here, "up")
 
 
 def _ip(*arguments: str) -> None:
