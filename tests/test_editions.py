@@ -11,6 +11,7 @@ from math import ceil
 
 import pytest
 
+from digest.calculator import Thresholds
 from digest.editions import (
     Due,
     Facts,
@@ -253,9 +254,9 @@ def test_upcoming_leaves_out_the_days_that_are_off_and_says_why() -> None:
     _, monday = upcoming(ZURICH, june(11), 2, off=off)
     assert (monday.due.business_date, monday.due.covers[0]) == (june(15), june(11))
     assert [(day.day, day.weight, day.reason) for day in monday.skipped] == [
-        (june(12), 0, "inventory"),
-        (june(13), 0, "weekend"),
-        (june(14), 0, "weekend"),
+        (june(12), Fraction(0), "inventory"),
+        (june(13), Fraction(0), "weekend"),
+        (june(14), Fraction(0), "weekend"),
     ]
 
 
@@ -676,7 +677,10 @@ def test_a_segment_that_began_before_needs_no_word(start: date) -> None:
 
 def test_a_segment_that_starts_later_owes_nothing_yet() -> None:
     segments = (Segment("DACH", active_from=date(2026, 7, 1)), Segment("UKI"))
-    (dach, _) = edition(june(15), facts=replace(FACTS, segments=segments)).scorecard.segments
+    both = plan()
+    both = replace(both, terms=(replace(both.terms[0], sales_goal=9), both.terms[1]))
+    facts = replace(FACTS, segments=segments, plan=both)
+    (dach, _) = edition(june(15), facts=facts).scorecard.segments
     assert (dach.goal, dach.sales_goal, dach.status) == (None, None, Status.NO_TARGET)
     assert Note(NoteCode.ACTIVE_FROM, "DACH", day=date(2026, 7, 1)) in dach.notes
 
@@ -867,6 +871,19 @@ def test_a_new_language_or_newly_learned_weights_are_no_change_of_calendar() -> 
     after = edition(june(15), source, previous=before, facts=learned)
     assert before.days != after.days
     assert NoteCode.CALENDAR_CHANGED not in codes(after)
+
+
+def test_a_digest_has_thresholds_of_its_own() -> None:
+    strict = Thresholds(min_elapsed=Fraction(11), unassigned_leads=9, unassigned_share=Fraction(1))
+    found = edition(
+        june(15),
+        steady().but({(june(1), ""): 8}),
+        facts=replace(FACTS, thresholds=strict),
+    )
+    assert found.scorecard.segments[0].status is Status.TOO_EARLY
+    assert found.scorecard.unassigned is not None
+    assert [note.text for note in found.scorecard.unassigned.notes] == ["Mars"]
+    assert found.warnings == ()
 
 
 def test_a_month_without_an_sla_has_a_banner_and_counts() -> None:
