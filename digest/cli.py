@@ -590,8 +590,8 @@ def start_sending(world: World, paths: Sequence[Path]) -> subprocess.Popen[bytes
     """Start `digest send` for some files in a process of its own."""
     import subprocess
 
-    flags = ["--quiet"] * world.quiet + ["--verbose"] * world.verbose
-    flags += ["--json-logs"] * world.json_logs
+    asked = {"--quiet": world.quiet, "--verbose": world.verbose, "--json-logs": world.json_logs}
+    flags = [flag for flag, wanted in asked.items() if wanted]
     return subprocess.Popen(  # noqa: S603 - this program itself
         # -P: a folder here that is called digest is the customer's, not the program.
         [sys.executable, "-P", "-m", "digest", *flags, "send", *map(str, paths)],

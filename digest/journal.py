@@ -243,7 +243,9 @@ def _in_order(_logger: object, _name: str, facts: MutableMapping[str, Any]) -> A
 
 
 def _for_a_person(facts: Mapping[str, Any]) -> str:
-    what = f"{facts['ts'][11:23]} {facts['event']:<10} {facts.get('digest', '')} {facts.get('date', '')}"
+    what = (
+        f"{facts['ts'][11:]} {facts['event']:<10} {facts.get('digest', '')} {facts.get('date', '')}"
+    )
     if "channel" in facts:
         what += f" {facts['channel']} {facts['recipient']} attempt {facts['attempt']}"
     return escaped(f"{what} +{facts['ms']} ms" if "ms" in facts else what)

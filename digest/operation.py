@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from digest import alerts
 from digest.alerts import BY_REASON, PASSING, Alert, Cause, Scene, read_alert
 from digest.dispatch import Now, Report, pin_of, send_digest, today_of
+from digest.due import window_of
 from digest.errors import ConfigError, ConnectorError, DigestError, LedgerError
 from digest.heartbeat import Ping, run_id, send_ping
 from digest.ledger import AT_WORK, WAITING, RunState, State, current_owner, read_ledger
@@ -344,8 +345,7 @@ class _Watch:
     @property
     def over(self) -> bool:
         """Whether the time to send has passed; a person who names a date has all the time."""
-        settings = self.settings
-        until = local_instant(self.day, settings.send_until, settings.timezone)
+        until = window_of(self.settings, self.day).until
         return self.named is None and self.now.clock() >= until
 
     @cached_property

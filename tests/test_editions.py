@@ -40,11 +40,13 @@ from digest.model import (
     PlanRate,
     Segment,
     Status,
+    Workday,
 )
 from digest.sla import Plan, RevenueGoal, Terms
 from digest.workdays import Calendar, Weighting
 
 ZURICH = Calendar("CH", "ZH", language="de")
+EVERY_DAY = Calendar("CH", "ZH", workweek=tuple(range(7)))
 JANUARY = date(2026, 1, 1)
 
 
@@ -277,6 +279,44 @@ def test_upcoming_is_what_sixty_days_of_sending_bring() -> None:
     assert [(e.business_date, e.kind, e.covers) for e in sent] == [
         (coming.business_date, coming.kind, coming.covers) for coming in foretold
     ]
+
+
+def test_the_next_edition_covers_what_followed_the_last_one_sent() -> None:
+    sent = edition(april(28))
+    first, second = upcoming(ZURICH, april(30), 2, previous=sent)
+
+    assert first.due.covers == (april(28), april(29))
+    assert (second.due.covers[0], second.due.kind) == (april(30), Kind.MONTH_CLOSE)
+
+
+def test_a_workday_that_is_off_after_all_is_skipped_with_its_reason_and_covered_later() -> None:
+    asked: list[date] = []
+
+    def off(day: date) -> str | None:
+        asked.append(day)
+        return "inventory" if day == april(2) else None
+
+    first, second = upcoming(ZURICH, april(1), 2, off=off)
+
+    assert (first.due.business_date, second.due.business_date) == (april(1), april(7))
+    assert second.skipped[0] == Workday(april(2), Fraction(0), "inventory")
+    assert [day.day for day in second.skipped] == [april(n) for n in (2, 3, 4, 5, 6)]
+    assert second.due.covers[0] == april(1)
+    assert asked == [april(1), april(2), april(7)]  # free days need no other reason
+
+
+@pytest.mark.parametrize(("pause", "found"), [(366, 1), (367, 0)])
+def test_the_search_for_an_edition_ends_after_a_year_without_one(pause: int, found: int) -> None:
+    def off(day: date) -> str | None:
+        return None if day >= april(1) + timedelta(pause) else "nobody wants it"
+
+    if found:
+        (one,) = upcoming(EVERY_DAY, april(1), 1, off=off)
+        assert len(one.skipped) == pause
+        return
+    message = "calendar CH-ZH: no edition in the 366 days before 2027-04-02"
+    with pytest.raises(ValueError, match=message):
+        upcoming(EVERY_DAY, april(1), 1, off=off)
 
 
 # ------------------------------------------------------------------------------------ what to count

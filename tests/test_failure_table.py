@@ -95,6 +95,10 @@ def test_a_mark_names_a_row_of_the_table(proofs: dict[str, list[str]]) -> None:
     assert {row: paths for row, paths in proofs.items() if row not in TABLE} == {}
 
 
+def test_every_row_of_the_table_has_a_proof(proofs: dict[str, list[str]]) -> None:
+    assert [row for row in TABLE if row not in proofs] == []
+
+
 def test_marks_are_found_wherever_they_stand() -> None:
     source = """
 pytestmark = pytest.mark.failure("M3")

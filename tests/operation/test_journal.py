@@ -119,7 +119,7 @@ def test_a_person_reads_a_line_and_a_machine_an_object() -> None:
     paper.journal().of("leads", MONDAY, "r1").step("planned")
     paper.journal(as_json=True).message("warning", "careful")
 
-    assert paper.lines[0] == "05:31:00.000 planned    leads 2026-06-15 +0 ms"
+    assert paper.lines[0] == "05:31:00.000Z planned    leads 2026-06-15 +0 ms"
     assert json.loads(paper.lines[1])["text"] == "careful"
 
 
