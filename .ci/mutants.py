@@ -16,7 +16,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +24,9 @@ ROOT = Path(__file__).parents[1]
 KNOWN = Path(__file__).with_suffix(".toml")
 WORK = ROOT / "build" / "mutants"
 NEEDED = ("digest", "tests", "templates", "config")
+LEFT_OUT = shutil.ignore_patterns("__pycache__")
+PLUGINS = ("no:cacheprovider", "no:xdist", "no:pytest_cov")
+ALWAYS = (*(word for plugin in PLUGINS for word in ("-p", plugin)), "--hypothesis-seed=0")
 KILLED, TIMED_OUT = frozenset({1, 3}), frozenset({-24, 24, 36, 152, 255})
 
 
@@ -70,27 +73,29 @@ def equivalents(part: str) -> frozenset[Change]:
     return frozenset(Change(entry["in"], entry["was"], entry["becomes"]) for entry in entries)
 
 
-def prepare(part: str, files: Sequence[str], tests: Sequence[str], options: Sequence[str]) -> Path:
-    """Copy what the tests need, with the settings of mutmut for this part, and return the place."""
-    place = WORK / part
-    shutil.rmtree(place, ignore_errors=True)
-    for name in NEEDED:
-        shutil.copytree(ROOT / name, place / name, ignore=shutil.ignore_patterns("__pycache__"))
-    plugins = ("no:cacheprovider", "no:xdist", "no:pytest_cov")
-    always = [*(word for plugin in plugins for word in ("-p", plugin)), "--hypothesis-seed=0"]
+def prepare(place: Path, part: Mapping[str, Sequence[str]], *, anew: bool) -> None:
+    """Copy what the tests need, with the settings of mutmut for this part; else only the tests anew."""
+    if anew:
+        shutil.rmtree(place, ignore_errors=True)
+        for name in NEEDED:
+            shutil.copytree(ROOT / name, place / name, ignore=LEFT_OUT)
+    else:
+        for copy in (place, place / "mutants"):
+            shutil.copytree(ROOT / "tests", copy / "tests", ignore=LEFT_OUT, dirs_exist_ok=True)
+        # Which tests see which function has to be found out anew.
+        (place / "mutants" / "mutmut-stats.json").unlink(missing_ok=True)
     settings = {
         # A server that has run no test yet forks for each mutant: nothing is left over in a cache.
         "process_isolation": "forkserver",
         "source_paths": ["digest/"],
-        "only_mutate": files,
+        "only_mutate": part["files"],
         "also_copy": ["templates", "config"],
-        "pytest_add_cli_args": [*always, *options],
-        "pytest_add_cli_args_test_selection": tests,
+        "pytest_add_cli_args": [*ALWAYS, *part.get("options", ())],
+        "pytest_add_cli_args_test_selection": part["tests"],
     }
     lines = [f"{key} = {json.dumps(value)}" for key, value in settings.items()]
     whole = (ROOT / "pyproject.toml").read_text() + "\n[tool.mutmut]\n" + "\n".join(lines) + "\n"
     (place / "pyproject.toml").write_text(whole)
-    return place
 
 
 def run(place: Path, names: Sequence[str]) -> None:
@@ -175,28 +180,26 @@ def report(result: Result) -> Iterator[str]:
 def main() -> int:
     """Try the parts that were asked for, print the table, and say whether all are good enough."""
     table = parts()
-    asked = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    asked.add_argument("part", nargs="*", choices=[*table, []], help="all when none is named")
-    asked.add_argument("--sample", type=int, nargs="+", help="only these of each function")
-    asked.add_argument(
+    options = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    options.add_argument("part", nargs="*", choices=[*table, []], help="all when none is named")
+    options.add_argument("--sample", type=int, nargs="+", help="only these of each function")
+    options.add_argument(
         "--again", action="store_true", help="only those that survived the last time"
     )
-    asked.add_argument("--least", type=float, default=90, help="the score below which a part fails")
-    args = asked.parse_args()
+    options.add_argument(
+        "--least", type=float, default=90, help="the score below which a part fails"
+    )
+    args = options.parse_args()
+    asked = args.part or [*table]
+    for part in asked:
+        equivalents(part)  # an entry without its reason is refused at once
     results = []
-    for part in args.part or table:
-        files, tests = table[part]["files"], table[part]["tests"]
-        place = WORK / part
+    for part in asked:
+        files, place = table[part]["files"], WORK / part
         names = [f"*__mutmut_{number}" for number in args.sample or ()]
         if args.again:
             names = [name for name, _ in judge(part, place, files, whole=False).survived]
-            (place / "mutants" / "mutmut-stats.json").unlink(
-                missing_ok=True
-            )  # which tests see what
-            for copy in (place, place / "mutants"):
-                shutil.copytree(ROOT / "tests", copy / "tests", dirs_exist_ok=True)
-        else:
-            prepare(part, files, tests, table[part].get("options", []))
+        prepare(place, table[part], anew=not args.again)
         if names or not args.again:
             run(place, names)
         results.append(judge(part, place, files, whole=args.sample is None))

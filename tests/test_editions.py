@@ -11,6 +11,7 @@ from math import ceil
 
 import pytest
 
+from digest.calculator import Thresholds
 from digest.editions import (
     Due,
     Facts,
@@ -246,6 +247,26 @@ def test_a_search_for_the_next_edition_ends_where_years_are_free() -> None:
 
     with pytest.raises(ValueError, match=r"CH-ZH: no edition in the \d+ days before"):
         upcoming(closed, april(3), 1)
+
+
+def test_upcoming_leaves_out_the_days_that_are_off_and_says_why() -> None:
+    def off(day: date) -> str | None:
+        return "inventory" if day in (june(12), june(13)) else None
+
+    _, monday = upcoming(ZURICH, june(11), 2, off=off)
+    assert (monday.due.business_date, monday.due.covers[0]) == (june(15), june(11))
+    assert [(day.day, day.weight, day.reason) for day in monday.skipped] == [
+        (june(12), Fraction(0), "inventory"),
+        (june(13), Fraction(0), "weekend"),
+        (june(14), Fraction(0), "weekend"),
+    ]
+
+
+def test_upcoming_goes_on_from_the_edition_last_sent_and_by_the_digests_months() -> None:
+    (found,) = upcoming(ZURICH, june(15), 1, previous=due(june(9), ZURICH))
+    assert found.due.covers[0] == june(9)
+    (closing,) = upcoming(ZURICH, date(2026, 1, 26), 1, months=FISCAL)
+    assert closing.due.kind is Kind.MONTH_CLOSE
 
 
 def test_upcoming_is_what_sixty_days_of_sending_bring() -> None:
@@ -696,7 +717,10 @@ def test_a_segment_that_began_before_needs_no_word(start: date) -> None:
 
 def test_a_segment_that_starts_later_owes_nothing_yet() -> None:
     segments = (Segment("DACH", active_from=date(2026, 7, 1)), Segment("UKI"))
-    (dach, _) = edition(june(15), facts=replace(FACTS, segments=segments)).scorecard.segments
+    both = plan()
+    both = replace(both, terms=(replace(both.terms[0], sales_goal=9), both.terms[1]))
+    facts = replace(FACTS, segments=segments, plan=both)
+    (dach, _) = edition(june(15), facts=facts).scorecard.segments
     assert (dach.goal, dach.sales_goal, dach.status) == (None, None, Status.NO_TARGET)
     assert Note(NoteCode.ACTIVE_FROM, "DACH", day=date(2026, 7, 1)) in dach.notes
 
@@ -732,6 +756,7 @@ def test_a_segment_the_plan_does_not_know_has_no_sla() -> None:
     found = edition(june(15), steady().but({(june(1), "Mars"): 3}), facts=facts)
     mars = found.scorecard.segments[2]
     assert (mars.goal, mars.actual, mars.status) == (None, 3, Status.NO_TARGET)
+    assert mars.currency == "CHF"
     assert mars.notes[0] == Note(NoteCode.NO_SLA, "Mars", day=june(1))
     # The others have goals, so the mail must not say that the counts stand without any.
     assert found.warnings == (Note(NoteCode.NO_SLA, "Mars", day=june(1)),)
@@ -777,6 +802,22 @@ def test_the_last_three_workdays_are_those_of_the_calendar_whatever_paces(
 
     assert last.status is Status.AT_RISK
     assert last.notes[-1].code is NoteCode.FORECAST_BELOW_GOAL
+
+
+def test_the_forecast_weighs_earlier_days_as_it_weighs_those_of_the_month() -> None:
+    # By the calendar six leads on each weekday are 30 in seven days; 16 days of June are left. And where
+    # Thursdays bring twice as many, the Thursdays of earlier months did so too.
+    even = edition(june(15), facts=replace(FACTS, weighting="calendar")).scorecard.total.forecast
+    assert even is not None
+    assert even.mean == pytest.approx(60 + 16 * 30 / 7, rel=0.03)
+    leads = {key: 12 if key[0].weekday() == 3 else n for key, n in steady().leads.items()}
+    facts = replace(FACTS, weighting="historical")
+    learned = edition(june(12), Source(leads), facts=facts).scorecard.total.forecast
+    assert learned is not None
+    assert learned.mean == pytest.approx(9 * 6 + 2 * 6 + 13 * 6 + 2 * 6, rel=0.03)
+    plain = edition(june(12), Source(leads)).scorecard.total.forecast
+    assert plain is not None
+    assert learned.high - learned.low < plain.high - plain.low
 
 
 def test_a_forecast_can_be_hidden() -> None:
@@ -870,6 +911,19 @@ def test_a_new_language_or_newly_learned_weights_are_no_change_of_calendar() -> 
     after = edition(june(15), source, previous=before, facts=learned)
     assert before.days != after.days
     assert NoteCode.CALENDAR_CHANGED not in codes(after)
+
+
+def test_a_digest_has_thresholds_of_its_own() -> None:
+    strict = Thresholds(min_elapsed=Fraction(11), unassigned_leads=9, unassigned_share=Fraction(1))
+    found = edition(
+        june(15),
+        steady().but({(june(1), ""): 8}),
+        facts=replace(FACTS, thresholds=strict),
+    )
+    assert found.scorecard.segments[0].status is Status.TOO_EARLY
+    assert found.scorecard.unassigned is not None
+    assert [note.text for note in found.scorecard.unassigned.notes] == ["Mars"]
+    assert found.warnings == ()
 
 
 def test_a_month_without_an_sla_has_a_banner_and_counts() -> None:

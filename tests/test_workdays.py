@@ -139,6 +139,11 @@ def test_a_holiday_is_named_in_the_calendars_language_or_in_english(
     assert labour_day == Workday(date(2026, 5, 1), Fraction(0), name)
 
 
+def test_a_language_is_found_in_the_countrys_own_form_of_it() -> None:
+    found = reason(Calendar("BR", language="pt-PT"), 2026, 1, 1)
+    assert found == "Confraternização Universal"
+
+
 def test_a_country_without_translations_keeps_its_own_names() -> None:
     assert reason(Calendar("ZA", language="de"), 2026, 1, 1) == "New Year's Day"
 
