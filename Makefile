@@ -19,8 +19,9 @@ help: ## what there is
 demo: $(VENV)/.run ## sample CRM, worksheet and config; sends today's digest to a local inbox
 	@$(BIN)/digest demo $(ARGS)
 
+# Some tests wait for others to answer, so two cores carry three workers.
 test: $(VENV)/.dev node ## run every test
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not long and not kills" $(COVERED) $(TESTS)
+	$(BIN)/python -m pytest -n 3 --dist worksteal -m "not long and not kills" $(COVERED) $(TESTS)
 	@if [ -n "$(COVERED)" ]; then $(BIN)/python -m coverage report | grep -E "^(Name|TOTAL)"; fi
 
 node: # the validators of the mail
