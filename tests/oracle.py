@@ -113,6 +113,7 @@ class Answer:
     gap: int | None = None
     attainment: Fraction | None = None
     required: Fraction | None = None  # in tenths of a lead, rounded up
+    early: int = 0  # leads of the month from before the segment was active: no pace to go on from
     status: str = ""
 
 
@@ -214,7 +215,7 @@ def status_of(  # noqa: PLR0911 - one return per rule of the reference, in its o
     if pace >= Fraction(11, 10):
         return "ahead"
     if pace >= Fraction(19, 20):
-        rate = (answer.actual + Fraction(1, 2)) / elapsed
+        rate = (answer.actual - answer.early + Fraction(1, 2)) / elapsed
         if remaining <= 3 and answer.actual + rate * remaining < answer.goal:
             return "at_risk"
         return "on_track"
@@ -271,12 +272,14 @@ def rows(case: Case, month: date) -> tuple[dict[str, Answer], Answer, int]:
         goal = goal_of(owing)
         if owing.active_from and owing.active_from > days_of_month(month)[-1]:
             goal = None
-        actual = 0
+        actual = early = 0
         for (day, segment), leads in counts.items():
             if segment == owing.name and first_of(day) == month:
                 actual += leads
+                if owing.active_from and day < owing.active_from:
+                    early += leads
         weights = weights_of(case, owing, month)
-        answer = Answer(goal, actual)
+        answer = Answer(goal, actual, early=early)
         whole = sum(weights.values(), Fraction(0))
         due = sum((w for day, w in weights.items() if day <= cut_off), Fraction(0))
         if goal is not None and whole > 0:
