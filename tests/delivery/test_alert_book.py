@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from datetime import date, timedelta
+from pathlib import Path
 
 import pytest
 
 from digest.errors import LedgerError
 from digest.ledger import Place, open_ledger
-from digest.ledger.alerts import TELLING_LEASE, AlertBook, book_in_ledger
+from digest.ledger.alerts import TELLING_LEASE, AlertBook, book_beside, book_in_ledger
 from digest.ledger.notes import Noted
 from tests.delivery.scene import TODAY, Clock, fork
 
@@ -33,6 +34,11 @@ def book(place: Place, clock: Clock) -> AlertBook:
 
 def test_no_alert_creates_a_ledger(place: Place, clock: Clock) -> None:
     assert book_in_ledger(place, clock=clock, pin=None) is None
+
+
+def test_a_file_that_cannot_be_made_is_named(tmp_path: Path, clock: Clock) -> None:
+    with pytest.raises(LedgerError, match=r"gone/\.alerts\.sqlite cannot be written"):
+        book_beside(tmp_path / "gone" / ".alerts.sqlite", clock=clock)
 
 
 def test_an_alert_is_ours_once_and_another_one_is_another(book: AlertBook) -> None:
