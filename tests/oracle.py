@@ -262,6 +262,15 @@ def complete(
     return answer
 
 
+def leads_of(counts: dict[tuple[date, str], int], name: str, month: date) -> dict[date, int]:
+    """One segment's leads by day of a month."""
+    return {
+        day: leads
+        for (day, segment), leads in counts.items()
+        if segment == name and first_of(day) == month
+    }
+
+
 def rows(case: Case, month: date) -> tuple[dict[str, Answer], Answer, int]:
     """Every segment's row, the total and the unassigned leads of a month."""
     counts = counts_per_day(case)
@@ -272,14 +281,11 @@ def rows(case: Case, month: date) -> tuple[dict[str, Answer], Answer, int]:
         goal = goal_of(owing)
         if owing.active_from and owing.active_from > days_of_month(month)[-1]:
             goal = None
-        actual = early = 0
-        for (day, segment), leads in counts.items():
-            if segment == owing.name and first_of(day) == month:
-                actual += leads
-                if owing.active_from and day < owing.active_from:
-                    early += leads
+        own = leads_of(counts, owing.name, month)
+        began = owing.active_from or month
+        early = sum(leads for day, leads in own.items() if day < began)
         weights = weights_of(case, owing, month)
-        answer = Answer(goal, actual, early=early)
+        answer = Answer(goal, sum(own.values()), early=early)
         whole = sum(weights.values(), Fraction(0))
         due = sum((w for day, w in weights.items() if day <= cut_off), Fraction(0))
         if goal is not None and whole > 0:
