@@ -136,7 +136,10 @@ def same_value(theirs: Content, ours: Value) -> bool:
         return isinstance(theirs, str) and " ".join(theirs.split()) == " ".join(ours.split())
     if isinstance(theirs, bool) or not isinstance(theirs, int | float):
         return False
-    return abs(theirs - ours) <= TOLERANCE * max(1.0, abs(theirs), abs(ours))
+    try:
+        return abs(theirs - ours) <= TOLERANCE * max(1.0, abs(theirs), abs(ours))
+    except OverflowError:  # no cell holds a number as large as ours
+        return False
 
 
 def shape(formula: str) -> str:

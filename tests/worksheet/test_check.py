@@ -9,7 +9,7 @@ import pytest
 
 from digest.model import DayCount, Finding
 from digest.worksheet import check, write_new
-from digest.worksheet.check import shape
+from digest.worksheet.check import same_value, shape
 from digest.worksheet.depends import Place, areas
 from digest.worksheet.package import Package
 from tests.worksheet.build import JANUARY, regions, with_cells, written
@@ -83,6 +83,10 @@ def test_leads_under_a_name_that_no_segment_has_are_named(tmp_path: Path) -> Non
 def test_a_changed_formula_with_another_value_is_named(tmp_path: Path) -> None:
     path = with_formula(written(tmp_path), "G21", "ROUND(E21/600,0)+1", "301")
     assert "the formula was changed to '=ROUND(E21/600,0)+1'" in errors(path)["SLA!G21"].text
+
+
+def test_a_product_larger_than_any_number_of_excel_is_not_what_stands_in_the_cell() -> None:
+    assert not same_value(180_000, 6 * 10**400)
 
 
 def test_a_changed_formula_with_the_same_value_is_a_warning(tmp_path: Path) -> None:
