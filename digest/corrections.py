@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 from digest import delivery
 from digest.compose import Memory, compose
-from digest.dispatch import Now, Report, memory_of, message_for, pin_of, refuse_skew, report_of
+from digest.dispatch import Now, Report, deliver, memory_of, pin_of, refuse_skew, report_of
 from digest.editions import figures_moved
 from digest.errors import ConfigError
 from digest.ledger import State, open_ledger
 from digest.model import Corrects
-from digest.snapshot import edition_from_json, edition_to_json
+from digest.snapshot import edition_from_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -125,29 +125,18 @@ def _send(
     number: int,
     got: Mapping[Served, datetime],
 ) -> Report:
-    from digest.render import PACKERS
-
     def serves(channel: str, recipient: Recipient) -> bool:
         return (channel, delivery.normalised(recipient)) in got
 
-    result = delivery.send(
-        digest_id=settings.id,
-        business_date=edition.business_date,
-        correction=number,
-        channels=settings.channels,
+    result = deliver(
+        settings,
+        now,
+        ledger,
+        edition.business_date,
         compose=lambda _previous: edition,
-        render=lambda frozen, recipient: message_for(settings, frozen, recipient),
-        packers=PACKERS,
-        ledger=ledger,
-        clock=now.clock,
-        sleep=now.sleep,
-        to_json=edition_to_json,
-        from_json=edition_from_json,
         serves=serves,
         named=True,
-        stop=now.stop,
-        tell=now.tell,
-        hear=now.hear,
+        correction=number,
     )
     report = report_of(result)
     about = f"correction {number} of {edition.business_date}"

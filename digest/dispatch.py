@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from digest.editions import Due
     from digest.ledger import Delivery
     from digest.ledger.histories import History
-    from digest.ledger.store import Reader
+    from digest.ledger.store import Ledger, Reader
     from digest.model import Edition, Finding, LeadCounts, Message, Recipient
     from digest.settings import Settings
 
@@ -95,14 +95,20 @@ def memory_of(settings: Settings, before: date) -> Memory:
     if reader is None:
         return Memory()
 
+    text = reader.previous_edition(settings.id, before)
+    return Memory(
+        None if text is None else edition_from_json(text),
+        _sent_on(settings, reader),
+        _kept_history(settings, reader),
+    )
+
+
+def _sent_on(settings: Settings, reader: Reader) -> Callable[[date], Edition | None]:
     def sent_on(day: date) -> Edition | None:
         sent = reader.sent_editions(settings.id, since=day, before=day + timedelta(days=1))
         return edition_from_json(sent[0]) if sent else None
 
-    text = reader.previous_edition(settings.id, before)
-    return Memory(
-        None if text is None else edition_from_json(text), sent_on, _kept_history(settings, reader)
-    )
+    return sent_on
 
 
 HistoryOf = Callable[["Due", "Period", Callable[[], "LeadCounts"]], "LeadCounts"]
@@ -358,8 +364,6 @@ def _send(
     accept_drop: bool,
     named: bool,
 ) -> SendResult:
-    from digest.render import PACKERS
-
     free = days_off(settings, business_date)
     ledger = open_ledger(settings.ledger, clock=now.clock, pin=pin_of(settings))
 
@@ -367,7 +371,7 @@ def _send(
         kept = _kept_history(
             settings, ledger, lambda history: ledger.keep_history(settings.id, history)
         )
-        memory = Memory(previous, memory_of(settings, business_date).sent_on, kept)
+        memory = Memory(previous, _sent_on(settings, ledger), kept)
         asked = now.clock()
         waits = settings.on_partial == "hold" and until is not None and asked < until - LAST_CALL
         edition = compose(settings, business_date, now=asked, memory=memory, whole=waits)
@@ -376,11 +380,39 @@ def _send(
             refuse_a_drop(settings, previous, edition)
         return edition
 
+    return deliver(
+        settings,
+        now,
+        ledger,
+        business_date,
+        compose=compose_checked,
+        serves=lambda channel, recipient: (channel, recipient) not in free,
+        until=until,
+        named=named,
+    )
+
+
+def deliver(
+    settings: Settings,
+    now: Now,
+    ledger: Ledger,
+    business_date: date,
+    *,
+    compose: Callable[[Edition | None], Edition],
+    serves: Callable[[str, Recipient], bool],
+    named: bool,
+    until: datetime | None = None,
+    correction: int = 0,
+) -> SendResult:
+    """Hand an edition to the digest's channels as `delivery.send` does, rendered as the settings want it."""
+    from digest.render import PACKERS
+
     return delivery.send(
         digest_id=settings.id,
         business_date=business_date,
+        correction=correction,
         channels=settings.channels,
-        compose=compose_checked,
+        compose=compose,
         render=lambda edition, recipient: message_for(settings, edition, recipient),
         packers=PACKERS,
         ledger=ledger,
@@ -388,9 +420,10 @@ def _send(
         sleep=now.sleep,
         to_json=edition_to_json,
         from_json=edition_from_json,
-        serves=lambda channel, recipient: (channel, recipient) not in free,
+        serves=serves,
         until=until,
         named=named,
+        patience=now.patience,
         stop=now.stop,
         tell=now.tell,
         hear=now.hear,

@@ -19,7 +19,7 @@ from digest.delivery import Outcome
 from digest.dispatch import Now, Report, in_turn, refuse_a_drop, send_digest, send_test
 from digest.errors import ConfigError, ConnectorError, Reason
 from digest.ledger import State, read_ledger
-from digest.model import Edition, Recipient
+from digest.model import Edition, LeadCounts, Recipient
 from digest.settings import Settings, load
 from tests.delivery.scene import Clock
 from tests.test_compose import CONFIG
@@ -178,6 +178,30 @@ def test_of_several_digests_none_waits_for_another_and_all_share_the_patience(
         ("d", ["file x: unknown"]),
         ("e", []),
     ]
+
+
+class OutOfReach:
+    """A source that may answer later."""
+
+    def count_leads(self, **_: object) -> LeadCounts:
+        raise ConnectorError("sql", Reason.TRANSIENT, "cannot be reached", remedy="later")
+
+
+@pytest.mark.parametrize(("patience", "waits"), [(0, []), (20, [60, 120, 300, 600])])
+def test_a_call_waits_as_long_as_its_patience(
+    settings: Settings, patience: int, waits: list[int]
+) -> None:
+    clock, slept = [at(8, 0)], []
+
+    def sleep(seconds: float) -> None:
+        slept.append(round(seconds))
+        clock[0] += timedelta(seconds=seconds)
+
+    now = Now(clock=lambda: clock[0], sleep=sleep, patience=timedelta(minutes=patience))
+    with pytest.raises(ConnectorError, match="cannot be reached"):
+        send_digest(replace(settings, connector=OutOfReach()), now)
+
+    assert slept == waits
 
 
 def test_a_digest_by_itself_is_waited_for_at_once(settings: Settings) -> None:
