@@ -22,7 +22,7 @@ from digest.compose import (
     nothing_there,
 )
 from digest.connectors import Checks, Connector, Costs
-from digest.dispatch import today_of
+from digest.due import today_of
 from digest.editions import CountingPlan, Month, Months, counting_plan
 from digest.errors import ConfigError, ConnectorError, DigestError, nearest
 from digest.ledger import Place, new_ledger, read_ledger

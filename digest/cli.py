@@ -290,7 +290,8 @@ def naming_the_line(settings: Settings) -> Iterator[None]:
 def edition_of(world: World, settings: Settings, day: date | None) -> Edition:
     """Return the edition to look at: of `day`, or the latest one due by today."""
     from digest.compose import latest_business_date
-    from digest.dispatch import edition_to_show, today_of
+    from digest.dispatch import edition_to_show
+    from digest.due import today_of
 
     today = today_of(settings, world.clock())
     business_date = day or latest_business_date(settings, today)
@@ -788,7 +789,7 @@ def init(world: World, folder: Path) -> None:
 def check(world: World, config: Sequence[Path]) -> None:
     """Would a send work, and if not, what to change. Sends nothing, records nothing."""
     from digest.check import run
-    from digest.dispatch import today_of
+    from digest.due import today_of
 
     loaded, errors = _load_all(world, config)
     failed = bool(errors)
@@ -922,7 +923,8 @@ def worksheet_fill(world: World, config: Path, day: date | None, valid_from: str
 
     Keeps everything else in the file; the previous file stays as name.bak.xlsx.
     """
-    from digest.dispatch import fill_worksheet, today_of
+    from digest.dispatch import fill_worksheet
+    from digest.due import today_of
 
     settings = settings_of(world, config)
     this_day = today_of(settings, world.clock())

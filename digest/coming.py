@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from digest.compose import facts_of, reason_in_words
-from digest.dispatch import memory_of, today_of
-from digest.due import why_skipped, window_of
+from digest.dispatch import memory_of
+from digest.due import today_of, why_skipped, window_of
 from digest.editions import Dated, Due, upcoming
 from digest.errors import ConfigError
 from digest.ledger import RunState, read_ledger

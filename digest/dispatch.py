@@ -20,7 +20,7 @@ from digest.addresses import masked
 from digest.clocks import REFUSE_SKEW, WARN_SKEW
 from digest.compose import Memory, compose, due_on, facts_of, measured_deals
 from digest.connectors import Metered, TellsTime
-from digest.due import Standing, days_off, due, why_skipped
+from digest.due import Standing, days_off, due, today_of, why_skipped
 from digest.editions import drop_since, history_serves
 from digest.errors import ConfigError, ConnectorError, LedgerError, Reason
 from digest.ledger import WAITING, RunState, State, open_ledger, read_ledger
@@ -82,11 +82,6 @@ class Report:
 
 
 # ------------------------------------------------------------------------------------------ looking
-
-
-def today_of(settings: Settings, now: datetime) -> date:
-    """Return the local date in the digest's zone."""
-    return now.astimezone(ZoneInfo(settings.timezone)).date()
 
 
 def memory_of(settings: Settings, before: date) -> Memory:

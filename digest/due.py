@@ -77,11 +77,11 @@ def due(settings: Settings, now: datetime, run: RunState | None = None) -> Answe
     Raises:
         ConfigError: the date lies outside the calendar or the fiscal periods.
     """
-    return judge(day_of(settings, local_date(settings, now)), now, run)
+    return judge(day_of(settings, today_of(settings, now)), now, run)
 
 
-def local_date(settings: Settings, now: datetime) -> date:
-    """Return the date in the digest's zone."""
+def today_of(settings: Settings, now: datetime) -> date:
+    """Return the local date in the digest's zone."""
     return now.astimezone(ZoneInfo(settings.timezone)).date()
 
 

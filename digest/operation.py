@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 
 from digest import alerts
 from digest.alerts import BY_REASON, PASSING, Alert, Cause, Scene, read_alert
-from digest.dispatch import Now, Report, pin_of, send_digest, today_of
-from digest.due import window_of
+from digest.dispatch import Now, Report, pin_of, send_digest
+from digest.due import today_of, window_of
 from digest.errors import ConfigError, ConnectorError, DigestError, LedgerError
 from digest.heartbeat import Ping, run_id, send_ping
 from digest.ledger import AT_WORK, WAITING, RunState, State, current_owner, read_ledger

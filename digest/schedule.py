@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from digest.dispatch import pin_of
-from digest.due import Day, Standing, day_of, judge, local_date
+from digest.due import Day, Standing, day_of, judge, today_of
 from digest.errors import DigestError, LedgerError
 from digest.ledger import RunState, open_ledger
 
@@ -172,7 +172,7 @@ def _tell_mistakes(seen: Seen, host: Host, state: _State) -> None:
 
 def _today(settings: Settings, now: datetime, state: _State) -> Day | None:
     """Return what today is for a digest; None when not even that can be said, which `send` then tells."""
-    date_there = local_date(settings, now)
+    date_there = today_of(settings, now)
     known, day = state.days.get(settings.path, (None, None))
     if known is settings and day is not None and day.business_date == date_there:
         return day
@@ -208,7 +208,7 @@ def _calls(
 ) -> Iterator[tuple[Key, datetime]]:
     for settings, day in digests:
         if day is None:
-            yield (settings.path, local_date(settings, now)), now
+            yield (settings.path, today_of(settings, now)), now
             continue
         answer = judge(day, now, ended.get((settings.id, day.business_date)))
         window = day.window

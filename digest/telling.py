@@ -6,7 +6,6 @@ since twice is better than never.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -102,32 +101,26 @@ def _hurried(channel: Channel) -> Channel:
 
 
 def _post(channel: Channel, what: Letter) -> None:
+    from digest.render.slack import escaped, fingerprint  # as above
+
     text = f"{what.subject}\n\n{what.text}"
     shown = text if len(text) <= _LONGEST_SLACK else f"{text[:_LONGEST_SLACK]}…"
     packed = {
-        "text": _escaped(what.subject),
+        "text": escaped(what.subject),
         # plain_text: nothing in an error's words becomes a mention or a link.
         "blocks": [
             {"type": "section", "text": {"type": "plain_text", "text": shown, "emoji": False}}
         ],
-        "plain": _escaped(shown),
+        "plain": escaped(shown),
         "unfurl_links": False,
         "unfurl_media": False,
-        "metadata": {"event_type": "digest_alert", "event_payload": {"key": _digest_of(text)}},
+        "metadata": {"event_type": "digest_alert", "event_payload": {"key": fingerprint(text)}},
     }
     content = json.dumps(packed).encode()
     with channel.session() as session:
         for one in channel.recipients:
             envelope = Envelope("alert", one.address, content)
             session.deliver(envelope, commit=lambda: True)
-
-
-def _escaped(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-
-
-def _digest_of(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _ping(url: Secret, what: Letter, rid: UUID) -> None:
