@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
-from zoneinfo import ZoneInfo
 
 from digest import editions, sla
 from digest.errors import ConfigError, ConnectorError, Reason
 from digest.followup import follow_up
-from digest.model import Note, NoteCode, Period, add_months, month_start
+from digest.model import Note, NoteCode, Period, add_months, local_instant, month_start
 from digest.tally import with_leads
 
 if TYPE_CHECKING:
@@ -259,8 +258,7 @@ def _follow_up(
 
 def _as_of(settings: Settings, due: editions.Due, now: datetime) -> datetime:
     """Return the instant of asking; for an edition of an earlier day the end of that day's sending."""
-    until = datetime.combine(due.business_date, settings.send_until, ZoneInfo(settings.timezone))
-    return min(now, until.astimezone(UTC))
+    return min(now, local_instant(due.business_date, settings.send_until, settings.timezone))
 
 
 def _drift(
