@@ -61,7 +61,7 @@ fuzz: $(VENV)/.dev ## 50,000 mutated settings and worksheets: no traceback, no h
 mutants: $(VENV)/.dev ## change the code on purpose; the tests have to notice 9 of 10 changes
 	$(BIN)/python .ci/mutants.py $(ARGS)
 
-bench: $(VENV)/.dev ## measure, each figure beside its alternative
+bench: $(VENV)/.bench ## measure, each figure beside its alternative
 	@for script in benchmarks/[a-z]*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
 docs: $(VENV)/.dev ## write docs/commands.md anew
@@ -94,6 +94,11 @@ $(VENV)/.dev: requirements/dev.lock pyproject.toml | $(BIN)/python
 	@echo "installing what the tests need into $(VENV) (once)"
 	@$(PIP) install --require-hashes --no-deps -r requirements/dev.lock
 	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.bench: requirements/bench.lock | $(VENV)/.dev
+	@echo "installing what only the benchmarks compare with into $(VENV) (once)"
+	@$(PIP) install --require-hashes --no-deps -r requirements/bench.lock
 	@touch $@
 
 # --ignore-scripts: these tools are plain JavaScript; nothing of theirs runs at install time.

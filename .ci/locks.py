@@ -18,8 +18,9 @@ from typing import Any
 
 ROOT = Path(__file__).parents[1]
 LOCKS = {
+    "bench": ["--group", "bench"],
     "build": ["--group", "build"],
-    "run": ["pyproject.toml", "--extra", "postgres", "--extra", "mysql"],
+    "run": ["pyproject.toml", "--extra", "postgres", "--extra", "mysql", "--extra", "preview"],
     "dev": ["pyproject.toml", "--extra", "dev"],
 }
 NODE = ROOT / ".ci" / "node"
