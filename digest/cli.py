@@ -230,19 +230,30 @@ def cli(ctx: click.Context, *, quiet: bool, verbose: bool, json_logs: bool) -> N
 @cli.command(
     short_help="See it work, without credentials.",
     epilog=examples(
-        "digest demo\ndigest demo my-folder --language de-CH\ndigest demo --date 2026-05-04"
+        "digest demo\ndigest demo --serve                 and look at it in a browser\n"
+        "digest demo my-folder --language de-CH\ndigest demo --date 2026-05-04"
     ),
 )
 @click.argument("folder", default="digest-demo", type=click.Path(path_type=Path, file_okay=False))
 @DATE
 @LANGUAGE
+@click.option("--serve", is_flag=True, help="Then open it in a browser, until Ctrl-C.")
+@click.option("--no-browser", is_flag=True, help="With --serve: only print the address.")
 @click.pass_obj
-def demo(world: World, folder: Path, day: date | None, language: str | None) -> None:
+def demo(
+    world: World,
+    *,
+    folder: Path,
+    day: date | None,
+    language: str | None,
+    serve: bool,
+    no_browser: bool,
+) -> None:
     """Build a sample CRM, worksheet and config in FOLDER and send today's digest to a local inbox.
 
     Needs no credentials and no network. FOLDER is rewritten when it holds an earlier demo.
     """
-    from digest.demo import run
+    from digest.demo import run, serving
 
     wanted = day or world.clock().astimezone(ZoneInfo("Europe/Zurich")).date()
     with working("building the sample company and sending its digest"):
@@ -254,6 +265,9 @@ def demo(world: World, folder: Path, day: date | None, language: str | None) -> 
             command=as_typed(),
         )
     click.echo(shown)
+    if serve:
+        with serving(folder):
+            show_in_browser(world, [folder / "digest.toml"], no_browser=no_browser)
 
 
 # ---------------------------------------------------------------------------- reading an edition
@@ -382,6 +396,18 @@ def preview(
 
     Sends nothing to recipients and writes no file. Ends with Ctrl-C.
     """
+    show_in_browser(world, config, port=port, offline=offline, no_browser=no_browser)
+
+
+def show_in_browser(
+    world: World,
+    config: Sequence[Path],
+    *,
+    port: int | None = None,
+    offline: bool = False,
+    no_browser: bool = False,
+) -> None:
+    """Answer a browser on this computer until Ctrl-C."""
     from digest.preview import Wanted, serve
 
     serve(

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from digest.preview.desk import Desk, Sample
+    from digest.preview.desk import Desk
 
 PORT = 8765
 PORTS_TRIED = 20
@@ -53,6 +53,7 @@ def desk_of(wanted: Wanted) -> Desk:
         ConfigError: files were named and none of them is a digest.
     """
     from digest.preview.desk import Desk
+    from digest.scenarios import HELD, SCENARIOS
     from digest.settings import load_many
 
     errors: list[ConfigError] = []
@@ -63,7 +64,12 @@ def desk_of(wanted: Wanted) -> Desk:
         errors.extend(mistakes)
     if wanted.config and not loaded:
         raise ConfigError(*(text for error in errors for text in error.mistakes))
-    desk = Desk(clock=wanted.clock, offline=wanted.offline, samples=samples(), broken=tuple(errors))
+    desk = Desk(
+        clock=wanted.clock,
+        offline=wanted.offline,
+        samples={**SCENARIOS, **HELD},
+        broken=tuple(errors),
+    )
     desk.put(loaded)
     return desk
 
@@ -135,8 +141,3 @@ def listening(host: str, port: int | None) -> socket.socket:
             return listener
     asked = f"{host}:{candidates[0]}" + ("" if port is not None else f" to {candidates[-1]}")
     raise ConfigError(f"--port: cannot listen on {asked} ({reason}); name another port")
-
-
-def samples() -> Mapping[str, Callable[[], Sample]]:
-    """Return the scenarios by name."""
-    return {}

@@ -9,8 +9,7 @@ import pytest
 
 from digest.preview.pages.calendar import EDITIONS
 from digest.render.locales import languages
-from tests.preview.conftest import Stage
-from tests.preview.scenarios import staged_with_scenarios
+from tests.preview.conftest import Stage, staged
 
 HERE = "/d/demo/calendar"
 
@@ -80,10 +79,10 @@ def test_reasons_are_in_the_language_of_the_pages(stage: Stage, language: str) -
 
 
 def test_a_scenario_has_days_but_no_hour(demo: Path) -> None:
-    stage = staged_with_scenarios()
+    stage = staged()
     shown = rows(stage.ask.get("/d/samples/calendar?scenario=behind").text)
 
     assert "Thu 18 Jun – – month to date Wed 17 Jun" in shown
     assert sum("month to date" in row or "closes" in row for row in shown) == EDITIONS
-    beside = staged_with_scenarios(demo).ask.get(f"{HERE}?scenario=monday")
+    beside = staged(demo).ask.get(f"{HERE}?scenario=monday")
     assert "A scenario has no settings" in beside.text

@@ -8,9 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from digest.preview.pages import calendar, edition, static
+from digest.preview.pages import actions, calendar, edition, static
 
-PAGES = (*edition.PAGES, *calendar.PAGES, *static.PAGES)
+PAGES = (
+    *edition.PAGES,
+    *actions.PAGES,
+    *calendar.PAGES,
+    *static.PAGES,
+)
 
 
 def tabs(gettext: Callable[[str], str]) -> tuple[tuple[str, str], ...]:

@@ -98,7 +98,7 @@ def _of_scenario(asked: Asked) -> Iterator[Coming]:
     """The editions after a scenario's own; nothing says at which hour they would leave."""
     showing = asked.desk.show(asked.digest, asked.view)
     edition, facts = showing.edition, showing.facts
-    start = edition.business_date + timedelta(days=1)
+    start = showing.asked + timedelta(days=1)
     for one in upcoming(facts.calendar, start, EDITIONS, months=facts.months, previous=edition):
         skipped = tuple((day.day, reason_in_words(day.reason)) for day in one.skipped)
         yield Coming(one.due, edition.as_of, skipped)
