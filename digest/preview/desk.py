@@ -11,7 +11,14 @@ from email.policy import default
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from digest.compose import NOTHING_SENT, compose, due_on, facts_of, latest_business_date
+from digest.compose import (
+    NOTHING_SENT,
+    compose,
+    due_on,
+    facts_of,
+    history_of,
+    latest_business_date,
+)
 from digest.dispatch import memory_of, message_for
 from digest.due import today_of
 from digest.errors import ConfigError, DigestError
@@ -26,7 +33,7 @@ if TYPE_CHECKING:
     from digest.editions import Facts
     from digest.ledger import Delivery, Run
     from digest.ledger.store import Reader
-    from digest.model import Edition, MailHeaders, Message
+    from digest.model import Edition, LeadCounts, MailHeaders, Message
     from digest.settings import Settings
 
 SAMPLES = "samples"  # the digest that stands for the scenarios where no settings were given
@@ -309,6 +316,33 @@ class Desk:
             return ConfigError(*map(settings.located, error.mistakes))
         except DigestError as error:
             return error
+
+    def recounted(self, digest: str, day: date) -> Edition:
+        """Return the edition of a date as it would be counted now, whatever was sent.
+
+        Raises:
+            DigestError: it cannot be made, or the date has none.
+        """
+        with self._busy:
+            edition = self._composed(self._subjects[digest], day)
+        if isinstance(edition, DigestError):
+            raise edition
+        return edition
+
+    def months_before(self, showing: Showing) -> LeadCounts | None:
+        """Return the counts of the months before the one that an edition judges, None where there are none.
+
+        Raises:
+            DigestError: the source does not say.
+        """
+        if showing.settings is None:
+            sample = self.samples[showing.view.scenario or ""]()
+            return sample.history if isinstance(sample, Scenario) else None
+        with self._busy:
+            subject = self._subjects[showing.digest]
+            settings = keeping(subject.settings, subject.answers)
+            first = showing.edition.judged.period.start
+            return history_of(settings, first, subject.answers.asked_at)
 
     # ----------------------------------------------------------------------------------- messages
 

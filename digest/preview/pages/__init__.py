@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from digest.preview.pages import actions, calendar, edition, static
+from digest.preview.pages import actions, calendar, edition, month, static
 
 PAGES = (
     *edition.PAGES,
     *actions.PAGES,
+    *month.PAGES,
     *calendar.PAGES,
     *static.PAGES,
 )
@@ -22,5 +23,6 @@ def tabs(gettext: Callable[[str], str]) -> tuple[tuple[str, str], ...]:
     """Return the pages of a digest that every page links to: (last part of the path, words)."""
     return (
         ("", gettext("Edition")),
+        ("month", gettext("Month")),
         ("calendar", gettext("Calendar")),
     )
