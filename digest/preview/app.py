@@ -90,21 +90,28 @@ def application(
     """
     keys = Keys(f"digest_preview_{port}", secrets.token_urlsafe(32))
     door = Door(keys, f"http://{_shown(host)}:{port}", tell)
-    services = Services(version, secrets.token_urlsafe(24), Allowance(desk.clock))
     names = {"127.0.0.1", "localhost", "[::1]", _shown(host).lower()}
-    inner = Starlette(
-        routes=[
+    inner = inner_application(
+        desk,
+        version=version,
+        more=(
             Route("/login", door.login),
             Route("/healthz", lambda _request: PlainTextResponse("ready\n")),
             *more,
-            *(_route(page, desk, services) for page in PAGES),
-        ],
-        exception_handlers={
-            HTTPException: _http_error(desk, services),
-            Exception: _bug,
-        },
+        ),
     )
     return Guard(inner, frozenset(f"{name}:{port}" for name in names), keys), door
+
+
+def inner_application(
+    desk: Desk, *, version: Callable[[], int] = lambda: 0, more: Sequence[Route] = ()
+) -> Starlette:
+    """Return the pages without the guard, for a caller that nobody else can reach."""
+    services = Services(version, secrets.token_urlsafe(24), Allowance(desk.clock))
+    return Starlette(
+        routes=[*more, *(_route(page, desk, services) for page in PAGES)],
+        exception_handlers={HTTPException: _http_error(desk, services), Exception: _bug},
+    )
 
 
 def _shown(host: str) -> str:

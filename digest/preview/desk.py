@@ -129,12 +129,14 @@ class Desk:
     Attributes:
         clock: the instant of now, aware.
         offline: sources are never asked.
+        anonymous: recipients are left out; an example stands for all.
         samples: scenarios by name.
         broken: what is wrong with files that could not be read.
     """
 
     clock: Callable[[], datetime]
     offline: bool = False
+    anonymous: bool = False
     samples: Mapping[str, Callable[[], Scenario | Held]] = field(default_factory=dict)
     broken: tuple[DigestError, ...] = ()
     _subjects: dict[str, Subject] = field(default_factory=dict)
@@ -250,7 +252,7 @@ class Desk:
         settings = subject.settings
         today = today_of(settings, self.clock())
         asked = view.date or latest_business_date(settings, today)
-        readers = _readers(settings)
+        readers = _readers(None if self.anonymous else settings)
         reader = read_ledger(settings.ledger)
         trouble: DigestError | None = None
         try:
