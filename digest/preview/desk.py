@@ -259,7 +259,7 @@ class Desk:
             edition, basis = self._edition(subject, reader, asked, today)
         except DigestError as error:
             last = _last_frozen(reader, settings)
-            if last is None or isinstance(error, ConfigError):
+            if last is None or _is_free(settings, asked):
                 raise
             edition, basis, trouble = last, Basis.SENT, error
         shown_date = edition.business_date
@@ -402,6 +402,14 @@ def _chosen(readers: Sequence[Addressee], view: View) -> Addressee:
         numbers = [str(n + 1) for n in range(len(readers))]
         raise UnknownError("recipient", str(view.recipient), numbers)
     return readers[view.recipient - 1]
+
+
+def _is_free(settings: Settings, day: date) -> bool:
+    """Whether a date has no edition, which is no failure."""
+    try:
+        return due_on(settings, day).kind is None
+    except ConfigError:
+        return False
 
 
 def _last_frozen(reader: Reader | None, settings: Settings) -> Edition | None:
