@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
@@ -71,6 +72,7 @@ def application(
     host: str = "127.0.0.1",
     tell: Callable[[str], None] = lambda _address: None,
     version: Callable[[], int] = lambda: 0,
+    files: Callable[[], Iterable[Path]] = tuple,
     more: Sequence[Route] = (),
 ) -> tuple[ASGIApp, Door]:
     """Return the guarded application and its door.
@@ -81,11 +83,12 @@ def application(
         host: address to which it is bound.
         tell: is given each new address that lets a browser in.
         version: counts the changes of the files behind the pages.
+        files: returns these files.
         more: routes that are no pages.
     """
     keys = Keys(f"digest_preview_{port}", secrets.token_urlsafe(32))
     door = Door(keys, f"http://{_shown(host)}:{port}", tell)
-    services = Services(version, secrets.token_urlsafe(24))
+    services = Services(version, secrets.token_urlsafe(24), files)
     names = {"127.0.0.1", "localhost", "[::1]", _shown(host).lower()}
     inner = Starlette(
         routes=[
@@ -149,7 +152,7 @@ def _answer(
     except UnknownError as error:
         return asked.page("unknown.html", status=404, error=error)
     except DigestError as error:
-        return asked.page("trouble.html", status=503, error=error)
+        return asked.page("trouble.html", status=503, trouble=error)
 
 
 def _allowed(desk: Desk) -> dict[str, tuple[str, ...]]:
