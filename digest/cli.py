@@ -31,7 +31,18 @@ LANGUAGES = ("en", "de", "de-CH", "fr", "it")
 _AGAIN_SECONDS = 5.0
 EVERYWHERE = ("--quiet", "-q", "--verbose", "-v", "--json-logs")
 ORDER = (
-    *("demo", "init", "check", "show", "render", "send", "schedule", "history", "resolve"),
+    *(
+        "demo",
+        "init",
+        "check",
+        "show",
+        "render",
+        "preview",
+        "send",
+        "schedule",
+        "history",
+        "resolve",
+    ),
     "worksheet",
 )
 
@@ -349,6 +360,49 @@ def render(world: World, config: Path, out: Path, day: date | None, language: st
     edition = edition_of(world, settings, day)
     for path in write_edition(settings, edition, out, language=language, now=world.clock()):
         click.echo(str(path))
+
+
+@cli.command(
+    short_help="Open the edition in a browser before anybody gets it.",
+    epilog=examples(
+        "digest preview digest.toml\n"
+        "digest preview /etc/digest/           every digest of a folder\n"
+        "digest preview                        made-up scenarios, without settings"
+    ),
+)
+@click.argument("config", nargs=-1, type=click.Path(path_type=Path))
+@click.option("--port", type=click.IntRange(1, 65535), help="Default: the first free from 8765.")
+@click.option("--offline", is_flag=True, help="Never ask the source; show what was sent.")
+@click.option("--no-browser", is_flag=True, help="Only print the address.")
+@click.pass_obj
+def preview(
+    world: World, *, config: Sequence[Path], port: int | None, offline: bool, no_browser: bool
+) -> None:
+    """Open the edition in a browser on this computer, with where each number comes from.
+
+    Sends nothing to recipients and writes no file. Ends with Ctrl-C.
+    """
+    from digest.preview import Wanted, serve
+
+    serve(
+        Wanted(
+            config=config,
+            environment=world.environment,
+            clock=world.clock,
+            port=port,
+            offline=offline,
+            tell=click.echo,
+            open_browser=None if no_browser else open_browser,
+        )
+    )
+
+
+def open_browser(address: str) -> None:
+    """Open an address in the person's browser, where there is one."""
+    import webbrowser
+
+    with suppress(webbrowser.Error):
+        webbrowser.open(address)
 
 
 # ---------------------------------------------------------------------------------------- sending

@@ -1,0 +1,142 @@
+"""The day's edition in a browser, before anybody receives it: one more reader of the same editions.
+
+Writes nothing and sends nothing but tests. `address` reads the state from the URL, `desk` holds what is
+shown, `pages` answer, `guard` decides who may ask.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from digest.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from digest.preview.desk import Desk, Sample
+
+PORT = 8765
+PORTS_TRIED = 20
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """What a person asked of the preview.
+
+    Attributes:
+        config: files and folders; none for the scenarios alone.
+        port: to listen on; None for the first free one from 8765.
+        offline: sources are never asked.
+        tell: prints a line. open_browser: is given the address once it answers.
+    """
+
+    config: Sequence[Path]
+    environment: Mapping[str, str]
+    clock: Callable[[], datetime]
+    host: str = "127.0.0.1"
+    port: int | None = None
+    offline: bool = False
+    tell: Callable[[str], None] = lambda _text: None
+    open_browser: Callable[[str], object] | None = None
+
+
+def desk_of(wanted: Wanted) -> Desk:
+    """Return the desk with the digests of some files; a broken one is told and stops no other.
+
+    Raises:
+        ConfigError: files were named and none of them is a digest.
+    """
+    from digest.preview.desk import Desk
+    from digest.settings import load_many
+
+    errors: list[ConfigError] = []
+    loaded = []
+    if wanted.config:
+        found, mistakes = load_many(wanted.config, environment=wanted.environment)
+        loaded.extend(found)
+        errors.extend(mistakes)
+    if wanted.config and not loaded:
+        raise ConfigError(*(text for error in errors for text in error.mistakes))
+    desk = Desk(clock=wanted.clock, offline=wanted.offline, samples=samples(), broken=tuple(errors))
+    desk.put(loaded)
+    return desk
+
+
+def serve(wanted: Wanted) -> None:
+    """Answer browsers until interrupted.
+
+    Raises:
+        ConfigError: the extra is missing, no digest can be read, or no port is free.
+    """
+    try:
+        import uvicorn
+
+        from digest.preview.app import application
+    except ImportError as error:
+        raise ConfigError(
+            f"preview: {error.name} is not installed; pip install 'sla-digest[preview]'"
+        ) from error
+    desk = desk_of(wanted)
+    listener = listening(wanted.host, wanted.port)
+    port = listener.getsockname()[1]
+    app, door = application(
+        desk,
+        host=wanted.host,
+        port=port,
+        tell=lambda address: wanted.tell(f"for another browser: {address}"),
+    )
+    server = uvicorn.Server(
+        uvicorn.Config(
+            app,
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            http="h11",
+            ws="none",
+            lifespan="off",
+            limit_concurrency=64,
+            timeout_keep_alive=5,
+            h11_max_incomplete_event_size=32 * 1024,
+            timeout_graceful_shutdown=2,
+        )
+    )
+    wanted.tell(f"preview: {door.address}\n(ends with Ctrl-C)")
+    if wanted.open_browser is not None:
+        wanted.open_browser(door.address)
+    with listener:
+        server.run(sockets=[listener])
+
+
+def listening(host: str, port: int | None) -> socket.socket:
+    """Return a bound socket: on the port asked for, or the first free one from 8765 on.
+
+    Raises:
+        ConfigError: the port is taken, or the address is not this machine's.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    candidates = range(PORT, PORT + PORTS_TRIED) if port is None else (port,)
+    reason = ""
+    for candidate in candidates:
+        listener = socket.socket(family)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((host, candidate))
+        except OSError as error:
+            listener.close()
+            reason = error.strerror or str(error)
+        else:
+            listener.listen(64)
+            return listener
+    asked = f"{host}:{candidates[0]}" + ("" if port is not None else f" to {candidates[-1]}")
+    raise ConfigError(f"--port: cannot listen on {asked} ({reason}); name another port")
+
+
+def samples() -> Mapping[str, Callable[[], Sample]]:
+    """Return the scenarios by name."""
+    return {}

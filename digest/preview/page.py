@@ -1,0 +1,127 @@
+"""One page: who asked, what they look at, and the template that answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from digest.preview.address import View, path_of
+from digest.render.locales import Locale, languages, locale_for
+from digest.resources import templates_folder
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+    from starlette.responses import Response
+
+    from digest.preview.desk import Desk
+
+DOMAIN = "preview"
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What pages have beside the desk.
+
+    Attributes:
+        version: counts the changes of files that a page may show.
+        token: belongs into every form that acts.
+    """
+
+    version: Callable[[], int]
+    token: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """One request, read.
+
+    Attributes:
+        parts: what the path names, such as "digest".
+        query: the query string's pairs; `form` those of a POST.
+        words: the language of the pages.
+    """
+
+    desk: Desk
+    services: Services
+    view: View
+    parts: Mapping[str, str]
+    query: Sequence[tuple[str, str]]
+    words: Locale
+    form: Sequence[tuple[str, str]] = ()
+
+    @property
+    def digest(self) -> str:
+        """Id of the digest that the path names."""
+        return self.parts["digest"]
+
+    def href(self, *parts: str, digest: str | None = None, **changes: Any) -> str:  # noqa: ANN401 - fields of View
+        """Return the address of a page of a digest, with the view changed as said."""
+        return path_of(digest or self.digest, *parts) + self.view.query(**changes)
+
+    def page(self, template: str, *, status: int = 200, **values: Any) -> Response:  # noqa: ANN401 - the template knows them
+        """Fill a template."""
+        from starlette.responses import HTMLResponse
+
+        from digest.preview.pages import tabs
+
+        digest = self.parts.get("digest")
+        filled = environment().get_template(template)
+        html = filled.render(
+            {
+                "asked": self,
+                "view": self.view,
+                "digest": digest,
+                "digests": self.desk.digests,
+                "broken": self.desk.broken,
+                "languages": languages(),
+                "words": self.words,
+                "_": self.words.gettext,
+                "gettext": self.words.gettext,
+                "ngettext": self.words.ngettext,
+                "version": self.services.version(),
+                "token": self.services.token,
+                "tabs_of_pages": tabs,
+                **values,
+            }
+        )
+        return HTMLResponse(html, status_code=status)
+
+
+Answer = Callable[[Asked], "Response"]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A path, and who answers it.
+
+    Attributes:
+        path: as Starlette writes it, with {digest} where a digest is named.
+        acts: answers POST instead of GET.
+    """
+
+    path: str
+    answer: Answer
+    acts: bool = False
+
+
+@cache
+def environment() -> Environment:
+    """Return the environment of the pages' templates: everything escaped, nothing undefined."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    found = Environment(
+        loader=FileSystemLoader(templates_folder() / "preview"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    found.policies["json.dumps_kwargs"] = {"sort_keys": False, "ensure_ascii": False}
+    return found
+
+
+def words_of(tag: str) -> Locale:
+    """Return how the pages speak in a language."""
+    return locale_for(tag, DOMAIN)
