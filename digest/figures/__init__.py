@@ -15,7 +15,7 @@ from digest.figures.figure import (
     Rounding,
     Unit,
 )
-from digest.figures.make import Places, Scenario, figures_of
+from digest.figures.make import Places, ScenarioPlaces, figures_of
 from digest.figures.tags import figure_of, tagged, with_figures
 
 __all__ = [
@@ -30,7 +30,7 @@ __all__ = [
     "Place",
     "Places",
     "Rounding",
-    "Scenario",
+    "ScenarioPlaces",
     "Unit",
     "figure_of",
     "figures_of",

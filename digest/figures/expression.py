@@ -19,7 +19,9 @@ from digest.calculator import round_half_up
 from digest.figures.figure import Number
 from digest.forecast import cdf, quantile
 
-_TOKEN = re.compile(r"\s*(?:(?P<number>\d+(?:\.\d+)?)|(?P<name>[a-z_][a-z_0-9]*)|(?P<sign>[-+*/(),]))")
+_TOKEN = re.compile(
+    r"\s*(?:(?P<number>\d+(?:\.\d+)?)|(?P<name>[a-z_][a-z_0-9]*)|(?P<sign>[-+*/(),]))"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,27 +151,36 @@ def evaluate(formula: str, values: Mapping[str, Value]) -> Number | None:
         ValueError: it is no formula.
     """
     try:
-        return _value(parse(formula), values)
+        return value_of(parse(formula), values)
     except ZeroDivisionError:
         return None
 
 
-def _value(node: Node, values: Mapping[str, Value]) -> Number:
+def value_of(node: Node, values: Mapping[str, Value]) -> Number:
+    """Return what a part of a formula gives.
+
+    Raises:
+        KeyError: a name has no value. ZeroDivisionError: it divides by 0.
+    """
     match node:
         case Literal():
             return node.value
         case Name():
             found = values[node.name]
-            return _exact(found) if isinstance(found, int | float | Decimal | Fraction) else _one(found)
+            return (
+                _exact(found)
+                if isinstance(found, int | float | Decimal | Fraction)
+                else _one(found)
+            )
         case Operation():
-            left, right = _value(node.left, values), _value(node.right, values)
+            left, right = value_of(node.left, values), value_of(node.right, values)
             return _SIGNS[node.sign](left, right)
         case Call(("sum" | "count") as function, (Name(name),)):
             found = values[name]
             several = found if isinstance(found, Sequence) else (found,)
             return FUNCTIONS[function](several)
         case Call():
-            return FUNCTIONS[node.function](*(_value(part, values) for part in node.arguments))
+            return FUNCTIONS[node.function](*(value_of(part, values) for part in node.arguments))
 
 
 _SIGNS: Mapping[str, Callable[[Number, Number], Number]] = {

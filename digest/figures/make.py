@@ -61,9 +61,9 @@ from digest.model import (
     add_months,
 )
 from digest.sla import Plan, Terms, basis
-from digest.workdays import weight_of
 
 CLOSED = "closed."
+_NOT_AGREED: tuple[str, tuple[Input, ...], Rounding] = ("", (), Rounding.NONE)
 _ORDER = ("corrects", "total", "month", "value", "bridge", "segments", "segment", "unassigned")
 
 
@@ -96,7 +96,7 @@ class Places(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Scenario:
+class ScenarioPlaces:
     """The places of a fixed example: everything stands in it."""
 
     name: str = ""
@@ -367,7 +367,12 @@ class _Maker:
         return next((one.calendar or "" for one in segments if one.name == segment), "")
 
     def _actual(
-        self, base: str, about: Label, card: Scorecard, row: Row, segments: set[str | None] | set[str]
+        self,
+        base: str,
+        about: Label,
+        card: Scorecard,
+        row: Row,
+        segments: set[str | None] | set[str],
     ) -> None:
         leads: dict[date, int] = {}
         for count in self.edition.counts:
@@ -512,9 +517,7 @@ class _Maker:
                 _of("goal", f"{base}.goal"), _of("workdays", f"{prefix}month.workdays"),
             )  # fmt: skip
         if card.closed:
-            with_goal = [
-                f"{name}.reached" for name in rows if self._goal_is_known(f"{name}.reached")
-            ]
+            with_goal = [f"{name}.reached" for name in rows if f"{name}.reached" in self.found]
             reached = sum(row.status is Status.REACHED for row in card.segments)
             self._add(
                 f"{prefix}segments.reached", replace(about, code="segments_reached"), reached,
@@ -525,9 +528,6 @@ class _Maker:
                 sum(row.goal is not None for row in card.segments),
                 Unit.NUMBER, "count(segments)", _of("segments", *with_goal),
             )  # fmt: skip
-
-    def _goal_is_known(self, name: str) -> bool:
-        return name in self.found
 
     def _sum(
         self,
@@ -560,7 +560,7 @@ class _Maker:
         if not row.remaining:
             self._ended(base, about, forecast, actual)
         elif known is None or course is None:
-            self._read_forecast(base, about, forecast, row.actual, actual)
+            self._read_forecast(base, about, forecast, row.actual)
         else:
             self._learned(base, about, row, course)
         self._shown_forecast(base, about, forecast, actual, remaining=bool(row.remaining))
@@ -572,11 +572,8 @@ class _Maker:
             "at_least(actual, goal)", actual, goal, rounding=Rounding.FLOOR,
         )  # fmt: skip
 
-    def _read_forecast(
-        self, base: str, about: Label, forecast: Forecast, counted: int, actual: Input
-    ) -> None:
+    def _read_forecast(self, base: str, about: Label, forecast: Forecast, counted: int) -> None:
         """Without the months before: what they say of the rest of this one is as good as read."""
-        del actual
         for code, value in (
             ("to_come", forecast.mean - counted),
             ("to_come_low", forecast.low - counted),
@@ -644,16 +641,17 @@ class _Maker:
                 f"{base}.to_come_{end}", replace(about, code=f"to_come_{end}"), value - row.actual,
                 Unit.LEADS, f"{end}(to_come, spread)", to_come, spread,
             )  # fmt: skip
-        missing = _of("to_go", f"{days}.to_go")
         reached = row.goal is not None and row.actual >= row.goal
+        counts = tuple(_of(name, f"{days}.{name}") for name in ("actual", "goal"))
         self._add(
-            f"{base}.chance", replace(about, code="chance"), row.forecast.chance, Unit.SHARE,
+            f"{base}.chance",
+            replace(about, code="chance"),
+            row.forecast.chance,
+            Unit.SHARE,
             "at_least(actual, goal)" if reached else "reach(to_go, to_come, spread)",
-            missing, to_come, spread,
-            _of("actual", f"{days}.actual"),
-            *([_of("goal", f"{days}.goal")] if row.goal is not None else []),
+            *(counts if reached else (_of("to_go", f"{days}.to_go"), to_come, spread)),
             rounding=Rounding.FLOOR,
-        )  # fmt: skip
+        )
 
     def _before_start(self, row: Row, course: Course) -> int:
         start = course.start
@@ -697,16 +695,14 @@ class _Maker:
         """The goal of a segment and what a lead of it is worth, from what was agreed."""
         name, goal = row.segment or "", replace(about, code="goal")
         plan = self.facts.plan if self.facts is not None else None
-        formula, inputs, rounding = "", (), Rounding.NONE
+        formula, inputs, rounding = _NOT_AGREED
         worth: tuple[str, tuple[Input, ...]] = ("", ())
         if plan is not None and name in plan.segments:
             agreed = basis(plan, name, self._month(card).plan_month, on=on)
             self._agreed(at, about, agreed.terms, agreed.month, agreed.revenue_goal, row.currency)
             formula, inputs, rounding = self._goal_formula(at, plan, agreed.terms)
             worth = self._lead_value_formula(at, agreed.terms)
-        self._add(
-            f"{base}.goal", goal, row.goal, Unit.LEADS, formula, *inputs, rounding=rounding
-        )
+        self._add(f"{base}.goal", goal, row.goal, Unit.LEADS, formula, *inputs, rounding=rounding)
         self._add(
             f"{base}.lead_value", replace(about, code="lead_value"), row.lead_value, Unit.MONEY,
             worth[0], *worth[1], currency=row.currency,
@@ -837,9 +833,7 @@ class _Maker:
         self._opening(base, month, card, bridge)
         for day, leads in bridge.new:
             counts = [row.leads for row in self.edition.counts if row.day == day]
-            read = Input(
-                "counts", values=tuple(counts) or (0,), origin=self._leads(), days=(day,)
-            )
+            read = Input("counts", values=tuple(counts) or (0,), origin=self._leads(), days=(day,))
             label = Label("new", None, day, month)
             self._add(f"{base}.new.{day}", label, leads, Unit.LEADS, "sum(counts)", read)
         new = [f"{base}.new.{day}" for day, _ in bridge.new]
@@ -862,7 +856,7 @@ class _Maker:
             _of("corrections", f"{base}.corrections"),
         )  # fmt: skip
         for day, usual in bridge.usual or ():
-            self._usual(base, month, card, day, usual)
+            self._usual(base, month, day, usual)
 
     def _known(self, bridge: Bridge, card: Scorecard) -> tuple[Edition, date]:
         """Whose counts the old count is made of, and up to which day."""
@@ -908,9 +902,7 @@ class _Maker:
             ),
         )  # fmt: skip
 
-    def _usual(
-        self, base: str, month: date | None, card: Scorecard, day: date, usual: float
-    ) -> None:
+    def _usual(self, base: str, month: date | None, day: date, usual: float) -> None:
         label, name = Label("usual", None, day, month), f"{base}.usual.{day}"
         if self.history is None:
             self._leaf(name, label, usual, Unit.LEADS, self._history())
@@ -933,7 +925,6 @@ class _Maker:
                 days=tuple(here),
             ),
         )
-        del card
         formula = f"(sum(earlier) + sum(this_month)) / {USUAL_WEEKS}"
         self._add(name, label, usual, Unit.LEADS, formula, *inputs)
 
@@ -947,18 +938,14 @@ class _Maker:
         asked = self._other("follow_up", window)
         self._answers("follow_up", Label(""), facts, asked)
         for code in ("attempts_due", "attempts_kept"):
-            self._leaf(
-                f"follow_up.{code}", Label(code), getattr(facts, code), Unit.LEADS, asked
-            )
+            self._leaf(f"follow_up.{code}", Label(code), getattr(facts, code), Unit.LEADS, asked)
         self._add(
             "follow_up.attempts_missing", Label("attempts_missing"),
             facts.attempts_due - facts.attempts_kept, Unit.LEADS, "attempts_due - attempts_kept",
             _of("attempts_due", "follow_up.attempts_due"),
             _of("attempts_kept", "follow_up.attempts_kept"),
         )  # fmt: skip
-        self._leaf(
-            "follow_up.p90_minutes", Label("p90"), facts.p90_minutes, Unit.MINUTES, asked
-        )
+        self._leaf("follow_up.p90_minutes", Label("p90"), facts.p90_minutes, Unit.MINUTES, asked)
         self._leaf("follow_up.leads", Label("qualified"), facts.leads, Unit.LEADS, asked)
         if facts.due:
             self._add(
@@ -1007,8 +994,9 @@ class _Maker:
         rates = [
             name.rpartition(".")[2]
             for name in self.found
-            if name.startswith(f"{plan}.") and name.endswith(("close_rate",)) or
-            name.startswith(f"{plan}.stage_rate_")
+            if name.startswith(f"{plan}.")
+            and name.endswith(("close_rate",))
+            or name.startswith(f"{plan}.stage_rate_")
         ]
         self._add(
             f"{base}.agreed_close_rate", replace(about, code="close_rate"),
@@ -1086,14 +1074,16 @@ class _Maker:
             if row.goal is None and row.actual is not None
         ]
         for name, code, value in (
-            ("goals.missing_leads", "leads_without_goal", sum(self.found[n].value for n in bare)),
+            (
+                "goals.missing_leads",
+                "leads_without_goal",
+                sum(int(self.found[n].value) for n in bare),
+            ),
             ("goals.missing", "segments_without_goal", len(bare)),
         ):
             formula = "sum(segments)" if code == "leads_without_goal" else "count(segments)"
             if bare:
-                self._add(
-                    name, Label(code), value, Unit.NUMBER, formula, _of("segments", *bare)
-                )
+                self._add(name, Label(code), value, Unit.NUMBER, formula, _of("segments", *bare))
 
     # ------------------------------------------------------------------------------------- the notes
 
@@ -1116,14 +1106,9 @@ class _Maker:
         if f"{name}.number" in self.found or f"{name}.other" in self.found:
             name = f"{name}.{len(self.notes) + 1}"
         self.notes[note] = name
-        for part, value, share in (
-            ("number", note.number, False),
-            ("other", note.other, False),
-            ("share", note.share, True),
-        ):
+        for part, value in (("number", note.number), ("other", note.other), ("share", note.share)):
             if value is not None:
                 self._note_part(note, f"{name}.{part}", part, value, segment, prefix)
-            del share
 
     def _note_part(
         self,
@@ -1189,7 +1174,7 @@ class _Maker:
     ) -> None:
         """The goal before its change: by the terms of the month's first day, or as it was sent."""
         plan = self.facts.plan if self.facts is not None else None
-        formula, inputs, rounding = "", (), Rounding.NONE
+        formula, inputs, rounding = _NOT_AGREED
         if plan is not None and segment in plan.segments:
             month = self._month(self.edition.scorecard).plan_month
             agreed = basis(plan, segment, month, on=month)
@@ -1240,6 +1225,3 @@ def _rank(figure: Figure) -> tuple[bool, int]:
     closed = figure.id.startswith(CLOSED)
     group = figure.id.removeprefix(CLOSED).partition(".")[0]
     return not closed, _ORDER.index(group) if group in _ORDER else len(_ORDER)
-
-
-__all__ = ["CLOSED", "Places", "Scenario", "figures_of", "slugs", "weight_of"]

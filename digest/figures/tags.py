@@ -90,7 +90,7 @@ class _Tagger:
     def fields(self, thing: T, base: str, names: Iterable[str]) -> T:
         """The fields that are called like their figures."""
         changed = {name: self.one(getattr(thing, name), f"{base}.{name}") for name in names}
-        return cast("T", replace(thing, **changed))  # type: ignore[type-var] # frozen dataclasses
+        return replace(thing, **changed)  # type: ignore[type-var] # frozen dataclasses
 
 
 _ROW = (

@@ -28,8 +28,11 @@ from digest.figures import (
 )
 from digest.figures.tags import with_figures_of_action
 from digest.model import Action
-from digest.render.locales import Locale
-from digest.render.view import View
+from digest.render.email import environment_for
+from digest.render.locales import Locale, locale_for
+from digest.render.view import MOST_ROWS, View
+from digest.render.why import Card, card
+from digest.render.writing import Wish, fitting
 
 N = TypeVar("N", bound=Number)
 
@@ -39,7 +42,7 @@ _LETTER = "[\U000f0000-\U000ffffd\U00100000-\U0010fffd]"
 _SPACE = "(?:&nbsp;|[\u00a0\u202f])"
 # What belongs to a number as it is read: sign, digits with their separators, per cent.
 _NUMBER = re.compile(
-    f"[+\u2212]?{_LETTER}(?:(?:[.,\u2019]|{_SPACE})?{_LETTER})*(?:{_SPACE}?%)?"
+    f"(?:[+\u2212]|&lt;)?{_LETTER}(?:(?:[.,\u2019]|{_SPACE})?{_LETTER})*(?:{_SPACE}?%)?"
 )
 _PIECE = re.compile(
     r"(<!--.*?-->|<(?:style|title)\b.*?</(?:style|title)>"
@@ -54,11 +57,13 @@ class Marks:
 
     Attributes:
         order: figures in the order in which they were first written.
+        own: figures that only this rendering has. linked_to: those that links lead to.
     """
 
     figures: Figures
     order: dict[str, int] = field(default_factory=dict)
     own: dict[str, Figure] = field(default_factory=dict)
+    linked_to: dict[str, None] = field(default_factory=dict)
 
     def on(self, value: object, written: str) -> str:
         """Return a written number in the letters of its figure; as it is when it has none."""
@@ -106,6 +111,7 @@ class Marks:
 
     def _link_one(self, number: str) -> str:
         name = next(self._of(letter)[0] for letter in re.findall(_LETTER, number))
+        self.linked_to[name] = None
         return f'<a class="why" href="#why-{name}">{self.plain(number)}</a>'
 
     def derive(
@@ -180,9 +186,7 @@ class ExplainingLocale(Locale):
         known = figure in self.marks.figures or figure in self.marks.own
         return tagged(value, figure) if known else value
 
-    def derived(
-        self, value: N, code: str, formula: str, **inputs: Number | Sequence[Number]
-    ) -> N:
+    def derived(self, value: N, code: str, formula: str, **inputs: Number | Sequence[Number]) -> N:
         """Record a number that is computed for the page."""
         return self.marks.derive(value, code, formula, inputs)
 
@@ -201,16 +205,80 @@ def without_marks(view: View, marks: Marks) -> View:
     )
 
 
-def used(marks: Marks) -> Iterable[str]:
-    """Return the ids of the figures that were written, and of those that they are made of."""
-    known, found = marks.known(), dict.fromkeys(marks.order)
+def with_sources(names: Iterable[str], figures: Figures) -> tuple[str, ...]:
+    """Return ids and, after them, those of all figures that they are made of."""
+    found = dict.fromkeys(names)
     waiting = list(found)
     while waiting:
-        for one in known[waiting.pop()].inputs:
+        for one in figures[waiting.pop(0)].inputs:
             fresh = [name for name in one.figures if name not in found]
             found.update(dict.fromkeys(fresh))
             waiting += fresh
-    return found
+    return tuple(found)
 
 
-__all__ = ["ExplainingLocale", "Marks", "used", "with_figures", "without_marks"]
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """A mail whose numbers are links, without their records.
+
+    Attributes:
+        figures: those of the edition, and those that only this page has.
+        linked_to: ids to which a link leads, in the order of the page.
+    """
+
+    html: str
+    figures: Figures
+    linked_to: tuple[str, ...]
+
+
+def numbered(wish: Wish, figures: Figures) -> Explained:
+    """Return the mail of a wish with every number as a link to the record of its figure.
+
+    Raises:
+        ConfigError: a user's template is at fault; names file and line.
+    """
+    marks = Marks(figures)
+    locale = ExplainingLocale.of(locale_for(wish.language), marks)
+    edition = with_figures(wish.edition, figures)
+
+    def again(most_rows: int = MOST_ROWS) -> View:
+        return without_marks(wish.view(most_rows, edition=edition, locale=locale), marks)
+
+    _, html = fitting(again(), again, locale, wish.templates, marks.plain)
+    linked = marks.linked(html)
+    return Explained(linked, marks.known(), tuple(marks.linked_to))
+
+
+def explained(wish: Wish, figures: Figures) -> str:
+    """Return the same with all records in the page, each of which shows when a link leads to it.
+
+    Raises:
+        ConfigError: a user's template is at fault; names file and line.
+    """
+    page = numbered(wish, figures)
+    locale = locale_for(wish.language)
+    names = with_sources(page.linked_to, page.figures)
+    cards = [card(page.figures[name], page.figures, locale) for name in names]
+    return with_cards(page.html, cards, locale)
+
+
+def with_cards(html: str, cards: Sequence[Card], locale: Locale) -> str:
+    """Return a document with the records of its numbers, which show when a link leads to them."""
+    environment = environment_for(None, markup=True)
+    styles = environment.get_template("why.css").render()
+    page = environment.get_template("why.html").render(
+        cards=cards,
+        words={
+            "close": locale.gettext("Close"),
+            "formula": locale.gettext("Formula"),
+            "numbers": locale.gettext("With its numbers"),
+            "inputs": locale.gettext("Made of"),
+            "source": locale.gettext("Where it was read"),
+            "before": locale.gettext("Previous edition"),
+            "otherwise": locale.gettext("Changed since"),
+            "rounding": locale.gettext("Rounding"),
+        },
+    )
+    styled = html.replace("</head>", f"<style>{styles}</style></head>", 1)
+    head, end, rest = styled.rpartition("</body>")
+    return f"{head}{page}{end}{rest}"

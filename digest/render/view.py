@@ -584,7 +584,9 @@ def _sum(locale: Locale, code: str, parts: Sequence[Fraction | int | None]) -> F
     known = [part for part in parts if part is not None]
     if len(known) < len(parts):
         return None
-    return locale.derived(sum(map(Fraction, known), Fraction(0)), code, "sum(segments)", segments=known)
+    return locale.derived(
+        sum(map(Fraction, known), Fraction(0)), code, "sum(segments)", segments=known
+    )
 
 
 def _more(locale: Locale, rest: Sequence[Row]) -> str:

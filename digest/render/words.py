@@ -443,12 +443,18 @@ def _late_entries(locale: Locale, changes: Sequence[Note]) -> str:
         locale.month_year(changes[0].day) if changes[0].day else locale.gettext("a closed month")
     )
     listed = [
-        correction(locale, Correction(change.day, change.segment or "", _whole(locale, change.number)))
+        correction(
+            locale, Correction(change.day, change.segment or "", _whole(locale, change.number))
+        )
         for change in changes[:_MOST_LATE_ENTRIES]
         if change.day is not None
     ]
     rest = locale.derived(
-        len(changes) - len(listed), "more_entries", "all - named", all=len(changes), named=len(listed)
+        len(changes) - len(listed),
+        "more_entries",
+        "all - named",
+        all=len(changes),
+        named=len(listed),
     )
     if rest:
         listed.append(locale.ngettext("%(n)s more", "%(n)s more", rest))
@@ -534,7 +540,9 @@ def _active_from(locale: Locale, fact: Note) -> str:
 
 
 def _without_goal(locale: Locale, fact: Note) -> str:
-    return locale.gettext("%(leads)s without a goal", leads=locale.signed(_whole(locale, fact.number)))
+    return locale.gettext(
+        "%(leads)s without a goal", leads=locale.signed(_whole(locale, fact.number))
+    )
 
 
 def _close_rate_missing(locale: Locale, fact: Note) -> str:
@@ -629,7 +637,9 @@ def _ask_source(locale: Locale, todo: Action, _: Edition) -> str:
 
 
 def _agree_goals(locale: Locale, todo: Action, edition: Edition) -> str:
-    leads = locale.ngettext("%(n)s lead has none", "%(n)s leads have none", _whole(locale, todo.number))
+    leads = locale.ngettext(
+        "%(n)s lead has none", "%(n)s leads have none", _whole(locale, todo.number)
+    )
     if todo.other is None:
         month = locale.month_year(edition.scorecard.period.start)
         return locale.gettext("agree the goals of %(month)s: %(leads)s.", month=month, leads=leads)
