@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from digest.preview.desk import Desk
+    from digest.preview.trial import Allowance
 
 DOMAIN = "preview"
 
@@ -27,10 +28,12 @@ class Services:
     Attributes:
         version: counts the changes of files that a page may show.
         token: belongs into every form that acts.
+        allowance: how many tests may still be sent.
     """
 
     version: Callable[[], int]
     token: str
+    allowance: Allowance
 
 
 @dataclass(frozen=True, kw_only=True)
