@@ -63,7 +63,11 @@ def probability(k: int, mean: float, variance: float) -> float:
     size = mean * mean / (variance - mean)
     odds = log1p(mean / size)
     return exp(
-        lgamma(k + size) - lgamma(size) - lgamma(k + 1) - size * odds + k * (log(mean / size) - odds)
+        lgamma(k + size)
+        - lgamma(size)
+        - lgamma(k + 1)
+        - size * odds
+        + k * (log(mean / size) - odds)
     )
 
 

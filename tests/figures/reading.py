@@ -152,9 +152,7 @@ def _messages(language: str) -> tuple[str, ...]:
     with path.open("rb") as file:
         entries = [entry for entry in read_mo(file) if entry.id]
     texts = [entry.id if name == "en" else entry.string for entry in entries]
-    return tuple(
-        text for one in texts for text in ([one] if isinstance(one, str) else one) if text
-    )
+    return tuple(text for one in texts for text in ([one] if isinstance(one, str) else one) if text)
 
 
 def number_of(written: str, language: str) -> Decimal:
