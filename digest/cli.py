@@ -381,21 +381,55 @@ def render(world: World, config: Path, out: Path, day: date | None, language: st
     epilog=examples(
         "digest preview digest.toml\n"
         "digest preview /etc/digest/           every digest of a folder\n"
-        "digest preview                        made-up scenarios, without settings"
+        "digest preview                        made-up scenarios, without settings\n"
+        "digest preview digest.toml --export pages/   all of it as files, without recipients"
     ),
 )
 @click.argument("config", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--port", type=click.IntRange(1, 65535), help="Default: the first free from 8765.")
 @click.option("--offline", is_flag=True, help="Never ask the source; show what was sent.")
 @click.option("--no-browser", is_flag=True, help="Only print the address.")
+@click.option(
+    "--export",
+    "folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Write every page as files to this folder instead.",
+)
+@click.option(
+    "--date", "days", multiple=True, type=Day(), help="With --export: these editions; repeatable."
+)
+@click.option("--with-history", is_flag=True, help="With --export: what was sent, too.")
 @click.pass_obj
 def preview(
-    world: World, *, config: Sequence[Path], port: int | None, offline: bool, no_browser: bool
+    world: World,
+    *,
+    config: Sequence[Path],
+    port: int | None,
+    offline: bool,
+    no_browser: bool,
+    folder: Path | None,
+    days: Sequence[date],
+    with_history: bool,
 ) -> None:
     """Open the edition in a browser on this computer, with where each number comes from.
 
-    Sends nothing to recipients and writes no file. Ends with Ctrl-C.
+    Sends nothing to recipients and writes no file but those of --export. Ends with Ctrl-C.
     """
+    if folder is None and (days or with_history):
+        raise click.UsageError("--date and --with-history say what --export writes")
+    if folder is not None:
+        from digest.preview import Wanted, write_pages
+
+        wanted = Wanted(
+            config=config,
+            environment=world.environment,
+            clock=world.clock,
+            offline=offline,
+        )
+        with working("writing the pages"):
+            count = write_pages(wanted, folder, dates=days, history=with_history)
+        click.echo(f"wrote {count} files; open {folder / 'index.html'}")
+        return
     show_in_browser(world, config, port=port, offline=offline, no_browser=no_browser)
 
 

@@ -7,7 +7,8 @@ shown, `pages` answer, `guard` decides who may ask.
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,9 +17,10 @@ from digest.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import datetime
+    from datetime import date, datetime
 
     from digest.preview.desk import Desk
+    from digest.preview.watch import Files
 
 PORT = 8765
 PORTS_TRIED = 20
@@ -46,32 +48,33 @@ class Wanted:
     open_browser: Callable[[str], object] | None = None
 
 
-def desk_of(wanted: Wanted) -> Desk:
-    """Return the desk with the digests of some files; a broken one is told and stops no other.
+def desk_of(wanted: Wanted, *, anonymous: bool = False) -> Desk:
+    """Return the desk with the digests of some files, as they are now."""
+    return files_of(wanted, anonymous=anonymous).desk
+
+
+def files_of(wanted: Wanted, *, anonymous: bool = False) -> Files:
+    """Return the files that a person named, read, with their desk; a broken one is told there.
 
     Raises:
-        ConfigError: files were named and none of them is a digest.
+        ConfigError: there is no such file or folder.
     """
     from digest.preview.desk import Desk
+    from digest.preview.watch import Files, loading
     from digest.scenarios import HELD, SCENARIOS
-    from digest.settings import load_many
 
-    errors: list[ConfigError] = []
-    loaded = []
-    if wanted.config:
-        found, mistakes = load_many(wanted.config, environment=wanted.environment)
-        loaded.extend(found)
-        errors.extend(mistakes)
-    if wanted.config and not loaded:
-        raise ConfigError(*(text for error in errors for text in error.mistakes))
+    nowhere = [str(path) for path in wanted.config if not path.exists()]
+    if nowhere:
+        raise ConfigError(*(f"{path}: there is no such file or folder" for path in nowhere))
     desk = Desk(
         clock=wanted.clock,
+        anonymous=anonymous,
         offline=wanted.offline,
         samples={**SCENARIOS, **HELD},
-        broken=tuple(errors),
     )
-    desk.put(loaded)
-    return desk
+    files = Files(desk, wanted.config, loading(wanted.environment))
+    files.read()
+    return files
 
 
 def serve(wanted: Wanted) -> None:
@@ -80,21 +83,22 @@ def serve(wanted: Wanted) -> None:
     Raises:
         ConfigError: the extra is missing, no digest can be read, or no port is free.
     """
-    try:
+    with needing_the_extra():
         import uvicorn
 
         from digest.preview.app import application
-    except ImportError as error:
-        raise ConfigError(
-            f"preview: {error.name} is not installed; pip install 'sla-digest[preview]'"
-        ) from error
-    desk = desk_of(wanted)
+        from digest.preview.watch import Watcher, events
+        from digest.render.confined import standing_by
+    files = files_of(wanted)
     listener = listening(wanted.host, wanted.port)
     port = listener.getsockname()[1]
     app, door = application(
-        desk,
+        files.desk,
         host=wanted.host,
         port=port,
+        version=files.versions,
+        files=files.files,
+        more=[events(files.versions)],
         tell=lambda address: wanted.tell(f"for another browser: {address}"),
     )
     server = uvicorn.Server(
@@ -115,8 +119,42 @@ def serve(wanted: Wanted) -> None:
     wanted.tell(f"preview: {door.address}\n(ends with Ctrl-C)")
     if wanted.open_browser is not None:
         wanted.open_browser(door.address)
-    with listener:
+    with listener, standing_by(), Watcher(files):
         server.run(sockets=[listener])
+
+
+@contextmanager
+def needing_the_extra() -> Iterator[None]:
+    """Say what to install when a package of the preview is missing."""
+    try:
+        yield
+    except ImportError as error:
+        raise ConfigError(
+            f"preview: {error.name} is not installed; pip install 'sla-digest[preview]'"
+        ) from error
+
+
+def write_pages(
+    wanted: Wanted, folder: Path, *, dates: Sequence[date] = (), history: bool = False
+) -> int:
+    """Write the pages as files to a folder and return how many; recipients are left out.
+
+    Args:
+        wanted: what a person asked for.
+        folder: is made, or replaced where it is an earlier export.
+        dates: business dates; none for the latest edition of each digest.
+        history: what was sent, too.
+
+    Raises:
+        ConfigError: the extra is missing, no digest can be read, or the folder cannot be written.
+    """
+    with needing_the_extra():
+        from digest.preview.app import inner_application
+        from digest.preview.export import Chosen, export
+    desk = desk_of(wanted, anonymous=True)
+    if desk.broken:
+        raise ConfigError(*(line for _, error in desk.broken for line in str(error).splitlines()))
+    return export(inner_application(desk), desk, folder, Chosen(tuple(dates), history))
 
 
 def listening(host: str, port: int | None) -> socket.socket:

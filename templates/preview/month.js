@@ -2,23 +2,36 @@
 // The day that has the mouse or the focus is told beside the picture, and arrows go from day to day.
 // Without this file each day is a link to its line in the table.
 
-for (const picture of document.querySelectorAll("[data-told]")) {
-  const facts = document.getElementById(picture.dataset.told);
-  const days = [...picture.querySelectorAll("a")];
-  const tell = (day) => {
-    const cells = document.getElementById(day.getAttribute("href").slice(1)).cells;
-    facts.querySelectorAll("dd").forEach((place, n) => { place.textContent = cells[n].textContent.trim(); });
-    for (const one of days) one.classList.toggle("told", one === day);
-  };
-  days.forEach((day, n) => {
-    day.addEventListener("focus", () => tell(day));
-    day.addEventListener("mouseenter", () => tell(day));
-    day.addEventListener("keydown", (event) => {
-      const to = { ArrowLeft: n - 1, ArrowRight: n + 1, Home: 0, End: days.length - 1 }[event.key];
-      if (days[to]) {
-        event.preventDefault();
-        days[to].focus();
-      }
-    });
-  });
+function dayOf(event) {
+  return event.target instanceof Element ? event.target.closest("[data-told] a") : null;
 }
+
+function tell(event) {
+  const day = dayOf(event);
+  if (!day) return;
+  const picture = day.closest("[data-told]");
+  const cells = document.getElementById(day.getAttribute("href").slice(1)).cells;
+  const places = document.getElementById(picture.dataset.told).querySelectorAll("dd");
+  places.forEach((place, n) => { place.textContent = cells[n].textContent.trim(); });
+  for (const one of picture.querySelectorAll("a")) one.classList.toggle("told", one === day);
+}
+
+document.addEventListener("focusin", tell);
+document.addEventListener("mouseover", tell);
+// Before the arrows reach what they do elsewhere: to go to another edition.
+document.addEventListener("keydown", (event) => {
+  const day = dayOf(event);
+  if (!day) return;
+  const days = [...day.parentNode.querySelectorAll("a")];
+  const n = days.indexOf(day);
+  const to = { ArrowLeft: n - 1, ArrowRight: n + 1, Home: 0, End: days.length - 1 }[event.key];
+  if (to === undefined) return;
+  event.preventDefault();
+  event.stopPropagation();
+  days[to]?.focus();
+}, true);
+// A link into a part that is folded opens it.
+document.addEventListener("click", (event) => {
+  const day = dayOf(event);
+  if (day) document.getElementById(day.getAttribute("href").slice(1)).closest("details").open = true;
+});

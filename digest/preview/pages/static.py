@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
-
 from starlette.responses import Response
 
 from digest.preview.address import UnknownError
@@ -19,7 +17,6 @@ KINDS = {
 }
 
 
-@cache
 def _content(name: str) -> bytes:
     if name == "waterfall.css":  # which the picture carries itself where it stands alone
         return STYLE.encode()
