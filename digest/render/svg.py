@@ -30,7 +30,8 @@ font:12px -apple-system,"Segoe UI",Roboto,Helvetica,Arial,sans-serif}
 .waterfall .mean{fill:none;stroke:var(--leads);stroke-width:2;stroke-dasharray:6 4}
 .waterfall .cut-off{stroke:var(--muted);stroke-dasharray:1 3}
 .waterfall .of-goal{fill:var(--ink);font-weight:700}.waterfall .of-leads{fill:var(--leads)}
-.waterfall .now{fill:var(--leads);font-size:15px;font-weight:700;paint-order:stroke;stroke:var(--ground);stroke-width:4px}
+.waterfall .now{fill:var(--leads);font-size:15px;font-weight:700;
+paint-order:stroke;stroke:var(--ground);stroke-width:4px}
 """
 
 

@@ -30,8 +30,3 @@ document.addEventListener("keydown", (event) => {
   event.stopPropagation();
   days[to]?.focus();
 }, true);
-// A link into a part that is folded opens it.
-document.addEventListener("click", (event) => {
-  const day = dayOf(event);
-  if (day) document.getElementById(day.getAttribute("href").slice(1)).closest("details").open = true;
-});

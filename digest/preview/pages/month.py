@@ -428,7 +428,7 @@ def _other(asked: Asked, showing: Showing) -> Showing | None:
         raise NotAllowedError("from", "the key twice", "each key once")
     if texts and texts[0]:
         return _named(asked, showing, texts[0])
-    return None if showing.previous is None else _edition_before(asked, showing)
+    return _edition_before(asked, showing)
 
 
 def _named(asked: Asked, showing: Showing, text: str) -> Showing:
@@ -440,9 +440,10 @@ def _named(asked: Asked, showing: Showing, text: str) -> Showing:
     if day == showing.edition.business_date or day is None:
         raise NotAllowedError("from", text, f"another edition, such as {known}")
     if showing.settings is None:
-        if showing.previous is None or showing.previous.business_date != day:
+        before = _edition_before(asked, showing)
+        if before is None or before.edition.business_date != day:
             raise NotAllowedError("from", text, known)
-        return _edition_before(asked, showing)
+        return before
     view = replace(asked.view, date=day)
     reason = shell.free_day(replace(asked, view=view))
     if reason is not None:
@@ -452,8 +453,10 @@ def _named(asked: Asked, showing: Showing, text: str) -> Showing:
 
 def _edition_before(asked: Asked, showing: Showing) -> Showing | None:
     previous = showing.previous
-    if previous is None or showing.settings is None:
-        return previous and replace(showing, edition=previous, previous=None)
+    if previous is None:
+        return None
+    if showing.settings is None:
+        return replace(showing, edition=previous, previous=None)
     view = replace(asked.view, date=previous.business_date)
     return _as_read_last(showing.settings, asked.desk.show(asked.digest, view))
 
