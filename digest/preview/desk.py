@@ -6,8 +6,6 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
-from email.parser import BytesParser
-from email.policy import default
 from enum import StrEnum
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -24,8 +22,9 @@ from digest.dispatch import memory_of, message_for
 from digest.due import today_of
 from digest.errors import ConfigError, DigestError
 from digest.ledger import State, read_ledger
-from digest.model import Image, Recipient
+from digest.model import Recipient
 from digest.preview.address import UnknownError, View
+from digest.preview.frame import opened
 from digest.preview.kept import Answers, keeping
 from digest.scenarios import Held, Scenario
 from digest.snapshot import edition_from_json, fingerprint
@@ -34,7 +33,7 @@ if TYPE_CHECKING:
     from digest.editions import Facts
     from digest.ledger import Delivery, Run
     from digest.ledger.store import Reader
-    from digest.model import Edition, LeadCounts, MailHeaders, Message
+    from digest.model import Edition, Image, LeadCounts, MailHeaders, Message
     from digest.settings import Settings
 
 SAMPLES = "samples"  # the digest that stands for the scenarios where no settings were given
@@ -521,20 +520,13 @@ def _frozen_bytes(showing: Showing) -> bytes | None:
 
 @lru_cache(maxsize=16)  # a page asks for the same mail as its frame
 def _mail(message: Message, content: bytes, *, frozen: bool) -> Mail:
-    parsed: Any = BytesParser(policy=default).parsebytes(content)
-    html, text = parsed.get_body(("html",)), parsed.get_body(("plain",))
-    alts = {image.cid: image.alt for image in message.images}
-    images = tuple(
-        Image(cid, part.get_filename() or "picture.png", part.get_content(), alts.get(cid, ""))
-        for part in parsed.walk()
-        if (cid := str(part["Content-ID"] or "").strip("<> "))
-    )
+    inside = opened(content, {image.cid: image.alt for image in message.images})
     return Mail(
         message=message,
         content=content,
-        html=html.get_content().replace("\r\n", "\n") if html else "",
-        text=text.get_content().replace("\r\n", "\n") if text else "",
-        subject=str(parsed["Subject"]),
-        images=images,
+        html=inside.html,
+        text=inside.text,
+        subject=inside.subject,
+        images=inside.images,
         frozen=frozen,
     )

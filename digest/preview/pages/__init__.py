@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from digest.preview.pages import actions, calendar, edition, month, static
+from digest.preview.pages import actions, calendar, edition, history, month, static
 
 PAGES = (
     *edition.PAGES,
     *actions.PAGES,
     *month.PAGES,
+    *history.PAGES,
     *calendar.PAGES,
     *static.PAGES,
 )
@@ -24,5 +25,6 @@ def tabs(gettext: Callable[[str], str]) -> tuple[tuple[str, str], ...]:
     return (
         ("", gettext("Edition")),
         ("month", gettext("Month")),
+        ("history", gettext("History")),
         ("calendar", gettext("Calendar")),
     )
