@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from digest.settings import Settings
 
 RUNS = 30
-MONTHS = 12  # of which the printed forecast is told
+MONTHS = 6  # of which the printed forecast is told
 DECISIONS = ("sent", "resend", "cancel")
 RUN_LOOKS = {
     RunState.DONE: "good",
@@ -203,7 +203,10 @@ def _run(words: Locale, one: Mapping[str, Any]) -> Run:
         why=reason_shown(words, one["note"] or ""),
         began=datetime.fromisoformat(one["began_at"]),
         changed=datetime.fromisoformat(one["changed_at"]),
-        recipients=", ".join(f"{words.number(n)} {word}" for word, n in sorted(counted.items())),
+        recipients=", ".join(
+            words.gettext("%(state)s: %(n)s", state=word, n=words.number(n))
+            for word, n in sorted(counted.items())
+        ),
         took=(max(ended) - min(each.began for each in tries)).total_seconds() if ended else None,
         snapshot=one["edition"],
         deliveries=sent,
@@ -294,11 +297,16 @@ def _record(asked: Asked, reader: Reader, settings: Settings) -> Record:
     last = reader.sent_editions(settings.id, limit=1)
     newest = edition_from_json(last[0]) if last else None
     sentence = said.forecast_record(asked.words, hits_after(newest))
-    return Record(sentence, _months(asked.words, settings, newest) if newest else ())
+    return Record(sentence, _months(asked.words, reader, settings, newest) if newest else ())
 
 
-def _months(words: Locale, settings: Settings, newest: Edition) -> tuple[Kept, ...]:
-    sent_on = memory_of(settings, newest.business_date + timedelta(days=1)).sent_on
+def _months(words: Locale, reader: Reader, settings: Settings, newest: Edition) -> tuple[Kept, ...]:
+    memory = memory_of(settings, newest.business_date + timedelta(days=1))
+    dates = {run.business_date for run in reader.runs(settings.id, limit=10_000) if run.edition}
+
+    def sent_on(day: date) -> Edition | None:
+        return memory.sent_on(day) if day in dates else None
+
     months = facts_of(settings).months
     found = []
     for month in reversed(months.before(months.of(newest.business_date), MONTHS)):

@@ -15,6 +15,7 @@ from digest.dispatch import memory_of
 from digest.editions import course_of
 from digest.errors import DigestError
 from digest.forecast import hindsight
+from digest.ledger import read_ledger
 from digest.preview.address import NotAllowedError, View, path_of, view_of
 from digest.preview.page import Asked, Page
 from digest.preview.pages import edition as shell
@@ -25,6 +26,7 @@ from digest.render.charts import Waterfall, waterfall
 from digest.render.locales import half_up
 from digest.render.svg import linked_svg
 from digest.render.view import period_days
+from digest.snapshot import edition_from_json
 
 if TYPE_CHECKING:
     from fractions import Fraction
@@ -233,7 +235,7 @@ def _hindsight(asked: Asked, showing: Showing) -> Hindsight | None:
     last = min(edition.business_date, card.period.end)
     days = [day for day, weight in weights if weight and day < last]
     found = _would_have_said(showing, weights, [day - ONE_DAY for day in days], history)
-    did_say = _did_say(showing, days)
+    did_say = _did_say(showing)
     ends = [outcome, *(end for _, one in found if one for end in (one.low, one.high))]
     lowest, width = min(ends), max(max(ends) - min(ends), 1)
 
@@ -304,18 +306,20 @@ def _would_have_said(
     )
 
 
-def _did_say(showing: Showing, days: Sequence[date]) -> Mapping[date, Forecast]:
-    """What the editions sent on some days said of the month's end."""
-    if showing.settings is None:
+def _did_say(showing: Showing) -> Mapping[date, Forecast]:
+    """What the editions sent so far said of the month's end, by business date."""
+    settings, period = showing.settings, showing.edition.judged.period
+    reader = None if settings is None else read_ledger(settings.ledger)
+    if settings is None or reader is None:
         return {}
-    memory = memory_of(showing.settings, showing.edition.business_date)
-    period = showing.edition.judged.period
-    found = {}
-    for day in days:
-        sent = memory.sent_on(day)
-        if sent is not None and sent.scorecard.period == period and sent.scorecard.total.forecast:
-            found[day] = sent.scorecard.total.forecast
-    return found
+    texts = reader.sent_editions(
+        settings.id, since=period.start, before=showing.edition.business_date
+    )
+    return {
+        sent.business_date: sent.scorecard.total.forecast
+        for sent in map(edition_from_json, texts)
+        if sent.scorecard.period == period and sent.scorecard.total.forecast
+    }
 
 
 def _written(words: Locale, month_end: Forecast) -> str:
