@@ -13,7 +13,7 @@ from markupsafe import Markup
 from digest.calculator import bridge
 from digest.dispatch import memory_of
 from digest.editions import course_of
-from digest.errors import DigestError
+from digest.errors import ConfigError, DigestError
 from digest.forecast import hindsight
 from digest.ledger import read_ledger
 from digest.preview.address import NotAllowedError, View, path_of, view_of
@@ -449,7 +449,10 @@ def _named(asked: Asked, showing: Showing, text: str) -> Showing:
             raise NotAllowedError("from", text, known)
         return before
     view = replace(asked.view, date=day)
-    reason = shell.free_day(replace(asked, view=view))
+    try:
+        reason = shell.free_day(replace(asked, view=view))
+    except ConfigError as error:
+        raise NotAllowedError("from", text, f"{known}; {error}") from error
     if reason is not None:
         raise NotAllowedError("from", text, f"a date with an edition, such as {known}")
     return _as_read_last(showing.settings, asked.desk.show(asked.digest, view))
