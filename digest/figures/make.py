@@ -335,7 +335,7 @@ class _Maker:
         courses: dict[str | None, Course] = {}
         if self.facts is not None:
             this, own = self._month(card), self._month(self.edition.scorecard)
-            courses = dict(courses_of(self.facts, this, own, self.history))
+            courses = dict(courses_of(self.facts, this, self.history, edition_month=own))
         days = tuple(day for day in self.edition.days if day.day in card.period)
         send_days = days
         if self.facts is not None:
