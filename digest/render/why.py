@@ -56,7 +56,7 @@ class Card:
         shown: as it is printed where it is rounded, else as `value`.
         formula: with names. numbers: the same with numbers. rounding: a sentence or "".
         facts: (label, text) of what was asked, and of the settings and cells.
-        before: the same number in the previous edition, "" when there is none.
+        before: the same number in the previous edition, "" when there is none; `was` is the number alone.
         otherwise: what today's settings give for an edition that was frozen with other ones, or "".
     """
 
@@ -70,6 +70,7 @@ class Card:
     parts: tuple[Part, ...]
     facts: tuple[tuple[str, str], ...]
     before: str
+    was: str
     otherwise: str
 
 
@@ -98,6 +99,7 @@ def card(figure: Figure, figures: Figures, locale: Locale) -> Card:
             value=written(plain, figure.before.value, figure),
             day=plain.full_day(figure.before.business_date),
         ),
+        was="" if figure.before is None else written(plain, figure.before.value, figure),
         otherwise=""
         if figure.otherwise is None
         else plain.gettext(
@@ -421,6 +423,8 @@ def _numbers(locale: Locale, tree: Node, figure: Figure, figures: Figures) -> st
 
 
 def _added(locale: Locale, terms: Sequence[str]) -> str:
+    if len(terms) > 2 and len(set(terms)) == 1:  # noqa: PLR2004 - "1 + 1" is as short as "2 × 1"
+        return f"{locale.number(len(terms))}{_SIGNS['*']}{terms[0]}"
     if len(terms) <= MOST_TERMS:
         return " + ".join(terms) or locale.number(0)
     shown_terms = " + ".join(terms[: MOST_TERMS - 1])

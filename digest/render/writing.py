@@ -70,7 +70,7 @@ def write(wish: Wish, shown: View | None = None) -> Written:
     """
     locale = locale_for(wish.language)
     if wish.figures is not None:
-        from digest.render.explain import explained
+        from digest.render.linked import explained
 
         return Written(explained(wish, wish.figures), "", "")
     shown, html = fitting(shown or wish.view(), wish.view, locale, wish.templates)
