@@ -89,8 +89,10 @@ def fitting(
     """Return a view and its HTML, with as many rows as are not clipped.
 
     Args:
-        shown: the view with the most rows. again: makes one with at most so many.
-        locale: of the reader. templates: the user's folder.
+        shown: the view with the most rows.
+        again: makes one with at most so many.
+        locale: of the reader.
+        templates: the user's folder.
         as_sent: turns the HTML into what would travel, whose size counts.
     """
     html = email.html(shown, locale, templates)

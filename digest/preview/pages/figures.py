@@ -1,4 +1,4 @@
-"""Every number of the edition with its provenance: a table, one number down to its sources, and both as JSON."""
+"""Every number of the edition with its provenance: a table, one number down to its sources, both as JSON."""
 
 from __future__ import annotations
 
