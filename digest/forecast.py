@@ -43,10 +43,11 @@ class Prior:
 
 def prior(history: History) -> Prior | None:
     """Learn from complete months; None when they hold no workday or no lead."""
+    plain = [[(float(weight), leads) for _, weight, leads in month] for month in history]
     months = [
-        (sum(leads for _, _, leads in month), weight, month)
-        for month in history
-        if (weight := sum(float(weight) for _, weight, _ in month))
+        (sum(leads for _, leads in month), weight, month)
+        for month in plain
+        if (weight := sum(weight for weight, _ in month))
     ]
     leads, weights = sum(count for count, _, _ in months), sum(weight for _, weight, _ in months)
     if not leads:
@@ -155,11 +156,11 @@ def _variance(values: Sequence[float]) -> float:
     return sum((value - mean) ** 2 for value in values) / (len(values) - 1)
 
 
-def _dispersion(months: History) -> float:
+def _dispersion(months: Sequence[Sequence[tuple[float, int]]]) -> float:
     """Pearson's chi-square over its degrees of freedom, within months; free days have no expectation."""
     chi_square, freedom = 0.0, 0
     for month in months:
-        days = [(float(weight), leads) for _, weight, leads in month if weight]
+        days = [(weight, leads) for weight, leads in month if weight]
         total = sum(leads for _, leads in days)
         if total:
             rate = total / sum(weight for weight, _ in days)

@@ -236,6 +236,18 @@ def goals(plan: Plan, month: date, *, on: date | None = None) -> tuple[Goal, ...
     )
 
 
+def terms_in_force(
+    plan: Plan, segment: str, month: date, *, on: date | None = None
+) -> Terms | None:
+    """Return the terms that a segment's goal of a month follows from, as `goals` chooses them."""
+    return _in_force(plan, segment, _day_in(month, on))
+
+
+def revenue_month(plan: Plan, month: date) -> date:
+    """Return the month whose revenue goals a month's leads serve: lag and carrying forward included."""
+    return _revenue_month(plan, month_start(month))[1]
+
+
 def missing_rates(plan: Plan) -> tuple[str, ...]:
     """Return the currencies of segments for which the plan has no rate, in order of their names."""
     known = {plan.currency, *(rate.currency for rate in plan.rates)}

@@ -47,7 +47,7 @@ def _courses(book: Book, card: Scorecard) -> Mapping[str | None, Course]:
     if book.facts is None:
         return {}
     own = book.month(book.edition.scorecard)
-    return courses_of(book.facts, book.month(card), own, book.history)
+    return courses_of(book.facts, book.month(card), book.history, own=own)
 
 
 def _actual(

@@ -15,12 +15,12 @@ from digest.errors import ConfigError, nearest
 from digest.model import DayCount, PlanRate, add_months, month_start, normalise
 from digest.notation import (
     CURRENCIES,
+    parse_amount,
     parse_count,
     parse_date,
-    parse_money,
     parse_month,
     parse_number,
-    parse_ratio,
+    parse_share,
     shown,
 )
 from digest.sla import Plan, RevenueGoal, Terms
@@ -258,19 +258,7 @@ class _Reader:
 
 
 def _ratio(value: Content, cell: Cell) -> Fraction:
-    number_format = cell.number_format if not isinstance(value, str) else None
-    ratio = parse_ratio(value, number_format)
-    if ratio > 1:
-        percent = f"{float(ratio):.4%}".rstrip("%").rstrip("0").rstrip(".")
-        raise ValueError(f"found {percent} %; allowed is 0 % to 100 %")
-    return ratio
-
-
-def _amount(value: Content, _cell: Cell) -> tuple[Decimal, str | None]:
-    amount, currency = parse_money(value)
-    if amount < 0:
-        raise ValueError(f"found {shown(value)}; an amount is 0 or more")
-    return amount, currency
+    return parse_share(value, cell.number_format if not isinstance(value, str) else None)
 
 
 def _month(value: Content, _cell: Cell) -> date:
@@ -587,17 +575,7 @@ def _segment_currencies(
 def _money(
     reader: _Reader, sheet: str, row: int, column: int | None, currency: str
 ) -> Decimal | None:
-    parsed = reader.parse(sheet, row, column, _amount)
-    if parsed is None or column is None:
-        return None
-    amount, written = parsed
-    if written is not None and currency and written != currency:
-        reader.wrong(
-            sheet, row, column,
-            f"found an amount in {written}; the segment's currency is {currency}; change one of the two",
-        )  # fmt: skip
-        return None
-    return amount
+    return reader.parse(sheet, row, column, lambda value, _: parse_amount(value, currency))
 
 
 # --------------------------------------------------------------------------------------------- terms

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
-
 from starlette.responses import Response
 
 from digest.preview.address import UnknownError
@@ -13,7 +11,6 @@ from digest.resources import templates_folder
 KINDS = {"preview.css": "text/css", "preview.js": "text/javascript"}
 
 
-@cache
 def _content(name: str) -> bytes:
     return (templates_folder() / "preview" / name).read_bytes()
 
