@@ -597,13 +597,14 @@ def _from(days: tuple[Workday, ...], start: date | None) -> tuple[Workday, ...]:
 
 
 def courses_of(
-    facts: Facts, month: Month, history: LeadCounts | None, *, edition_month: Month | None = None
+    facts: Facts, month: Month, history: LeadCounts | None, *, own: Month | None = None
 ) -> Mapping[str | None, Course]:
     """Return what paces each segment in a month, and the total (None); see `calculator.scorecard`.
 
-    `history` are the months before `edition_month`, which is later than `month` where that is closed.
+    `own` is the month of the edition where that is another one, as for a month that it closes; `history`
+    are the months before it.
     """
-    return _courses(facts, month, _past(facts, edition_month or month, history))
+    return _courses(facts, month, _past(facts, own or month, history))
 
 
 def courses_with(

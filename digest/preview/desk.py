@@ -20,14 +20,16 @@ from digest.ledger import State, read_ledger
 from digest.model import Image, Recipient
 from digest.preview.address import UnknownError, View
 from digest.preview.kept import Answers, keeping
+from digest.preview.records import known_history, records
 from digest.scenarios import Held, Scenario
 from digest.snapshot import edition_from_json, fingerprint
 
 if TYPE_CHECKING:
     from digest.editions import Facts
+    from digest.figures import Figures
     from digest.ledger import Delivery, Run
     from digest.ledger.store import Reader
-    from digest.model import Edition, MailHeaders, Message
+    from digest.model import Edition, LeadCounts, MailHeaders, Message
     from digest.settings import Settings
 
 SAMPLES = "samples"  # the digest that stands for the scenarios where no settings were given
@@ -143,6 +145,7 @@ class Desk:
     broken: tuple[tuple[str | None, DigestError], ...] = ()
     _subjects: dict[str, Subject] = field(default_factory=dict)
     _messages: dict[Any, Message] = field(default_factory=dict)
+    _figures: dict[Any, Figures] = field(default_factory=dict)
     _good: dict[Any, Message] = field(default_factory=dict)
     _busy: threading.RLock = field(default_factory=threading.RLock)
 
@@ -158,6 +161,7 @@ class Desk:
         with self._busy:
             self.broken = tuple(broken)
             self._messages.clear()
+            self._figures.clear()
             self._subjects = {settings.id: self._subject(settings) for settings in loaded}
 
     def _subject(self, settings: Settings) -> Subject:
@@ -205,6 +209,7 @@ class Desk:
             settings = subject.newest or subject.settings
             self._subjects[digest] = Subject(settings, Answers(now, offline=self.offline))
             self._messages.clear()
+            self._figures.clear()
             return None
 
     def forget_messages(self) -> None:
@@ -333,6 +338,30 @@ class Desk:
             return ConfigError(*map(settings.located, error.mistakes))
         except DigestError as error:
             return error
+
+    # ------------------------------------------------------------------------------------- figures
+
+    def figures(self, showing: Showing) -> Figures:
+        """Return the record of every number of an edition; no source is asked for it."""
+        from digest.snapshot import edition_to_json
+
+        edition, name = showing.edition, showing.view.scenario
+        key = (showing.digest, name, fingerprint(edition_to_json(edition)))
+        with self._busy:
+            if key not in self._figures:
+                if len(self._figures) >= MOST_MESSAGES:
+                    del self._figures[next(iter(self._figures))]
+                self._figures[key] = records(showing, self._history(showing))
+            return self._figures[key]
+
+    def _history(self, showing: Showing) -> LeadCounts | None:
+        if showing.basis is Basis.SCENARIO:
+            sample = self.samples[showing.view.scenario or ""]()
+            return None if isinstance(sample, Held) else sample.history
+        subject = self._subjects[showing.digest]
+        silent = replace(subject.answers, offline=True)
+        settings = keeping(subject.settings, silent)
+        return known_history(settings, showing.edition, silent.asked_at)
 
     # ----------------------------------------------------------------------------------- messages
 

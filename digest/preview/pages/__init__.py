@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from digest.preview.pages import actions, calendar, edition, static
+from digest.preview.pages import actions, calendar, edition, figures, static
 
 PAGES = (
     *edition.PAGES,
+    *figures.PAGES,
     *actions.PAGES,
     *calendar.PAGES,
     *static.PAGES,
@@ -22,5 +23,6 @@ def tabs(gettext: Callable[[str], str]) -> tuple[tuple[str, str], ...]:
     """Return the pages of a digest that every page links to: (last part of the path, words)."""
     return (
         ("", gettext("Edition")),
+        ("figures", gettext("Figures")),
         ("calendar", gettext("Calendar")),
     )
