@@ -8,15 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from digest.preview.pages import actions, edition, static
+from digest.preview.pages import actions, edition, static, what_if, worksheet
 
 PAGES = (
     *edition.PAGES,
     *actions.PAGES,
     *static.PAGES,
+    *worksheet.PAGES,
+    *what_if.PAGES,
 )
 
 
 def tabs(gettext: Callable[[str], str]) -> tuple[tuple[str, str], ...]:
     """Return the pages of a digest that every page links to: (last part of the path, words)."""
-    return (("", gettext("Edition")),)
+    return (
+        ("", gettext("Edition")),
+        ("worksheet", gettext("Worksheet")),
+        ("what-if", gettext("What if")),
+    )
