@@ -46,6 +46,7 @@ from digest.sla import SALES, Goal, Plan, goals
 from digest.workdays import LONGEST_SEARCH, Calendar, Weighting, weigh, weight_of
 
 HISTORY_MONTHS = 6
+MEASURED_MONTHS = 6  # domain rule: close rate and deal size come from the last six complete months
 USUAL_WEEKS = 8
 PLAN_MONTHS = range(1, 13)
 FROZEN_AFTER_WORKDAYS = 3
@@ -320,6 +321,12 @@ def mid_month(month: Month, calendar: Calendar) -> date:
     )
 
 
+def measured_window(day: date, timezone: str) -> Period:
+    """Return the complete months in which deals are measured."""
+    this_month = month_start(day)
+    return Period(add_months(this_month, -MEASURED_MONTHS), this_month, timezone)
+
+
 def drop_since(previous: Edition | None, edition: Edition) -> int:
     """Return by how many leads a month's actual fell below the previous edition, if that was of it.
 
@@ -522,6 +529,16 @@ class _Past:
 def _days_of(calendar: Calendar, period: Period) -> tuple[Workday, ...]:
     """Segments share calendars; without this each would look the same days up again."""
     return calendar.days(period)
+
+
+def courses_of(
+    facts: Facts, month: Month, edition_month: Month, history: LeadCounts | None
+) -> Mapping[str | None, Course]:
+    """Return what paces each segment in a month, and under None everybody, as an edition has it.
+
+    `history` are the months before `edition_month`, which may be later than the month that it closes.
+    """
+    return _courses(facts, month, _past(facts, edition_month, history))
 
 
 def _past(facts: Facts, month: Month, history: LeadCounts | None) -> _Past | None:

@@ -94,13 +94,10 @@ def forecast_from(
         return None
     if not remaining:
         return Forecast(float(actual), actual, actual, _chance_at_end(actual, goal))
-    phi = known.phi if known else 1.0
-    shape0, exposure0 = _gamma(known)
     # Leads of free days before the first workday count, but say nothing of the rate per workday.
-    shape = shape0 + ((actual - before_start) / phi if elapsed else 0.0)
-    exposure = exposure0 + float(elapsed) / phi
-    mean = shape / exposure * float(remaining)
-    variance = phi * mean + shape / exposure**2 * float(remaining) ** 2
+    counted = actual - before_start if elapsed else 0
+    ahead = outlook(known, counted=counted, elapsed=elapsed, remaining=remaining)
+    mean, variance = ahead.mean, ahead.variance
     chance = None
     if goal is not None:
         chance = 1.0 if actual >= goal else 1.0 - cdf(goal - actual - 1, mean, variance)
@@ -110,6 +107,29 @@ def forecast_from(
         high=actual + quantile(HIGH, mean, variance),
         chance=chance,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """Leads still to come. `shape` and `exposure` are those of the month's rate per weight of day."""
+
+    shape: float
+    exposure: float
+    mean: float
+    variance: float
+
+
+def outlook(
+    known: Prior | None, *, counted: int, elapsed: Fraction, remaining: Fraction
+) -> Outlook:
+    """Return what `counted` leads on elapsed days, beside history, say of the remaining days."""
+    phi = known.phi if known else 1.0
+    shape0, exposure0 = _gamma(known)
+    shape = shape0 + counted / phi
+    exposure = exposure0 + float(elapsed) / phi
+    mean = shape / exposure * float(remaining)
+    variance = phi * mean + shape / exposure**2 * float(remaining) ** 2
+    return Outlook(shape, exposure, mean, variance)
 
 
 def chance_of_zero(known: Prior, weight: Fraction) -> float:

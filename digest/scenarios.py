@@ -16,7 +16,8 @@ from itertools import accumulate
 
 from digest import editions, sla
 from digest.calculator import round_half_up
-from digest.compose import MEASURED_MONTHS, measured_window, month_before
+from digest.compose import month_before
+from digest.editions import MEASURED_MONTHS, measured_window
 from digest.errors import ConnectorError, Reason
 from digest.followup import Promise, follow_up
 from digest.model import (

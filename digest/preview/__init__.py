@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from datetime import date, datetime
 
     from digest.preview.desk import Desk
+    from digest.preview.watch import Files
 
 PORT = 8765
 PORTS_TRIED = 20
@@ -48,32 +49,32 @@ class Wanted:
 
 
 def desk_of(wanted: Wanted, *, anonymous: bool = False) -> Desk:
-    """Return the desk with the digests of some files; a broken one is told and stops no other.
+    """Return the desk with the digests of some files, as they are now."""
+    return files_of(wanted, anonymous=anonymous).desk
+
+
+def files_of(wanted: Wanted, *, anonymous: bool = False) -> Files:
+    """Return the files that a person named, read, with their desk; a broken one is told there.
 
     Raises:
-        ConfigError: files were named and none of them is a digest.
+        ConfigError: there is no such file or folder.
     """
     from digest.preview.desk import Desk
+    from digest.preview.watch import Files, loading
     from digest.scenarios import HELD, SCENARIOS
-    from digest.settings import load_many
 
-    errors: list[ConfigError] = []
-    loaded = []
-    if wanted.config:
-        found, mistakes = load_many(wanted.config, environment=wanted.environment)
-        loaded.extend(found)
-        errors.extend(mistakes)
-    if wanted.config and not loaded:
-        raise ConfigError(*(text for error in errors for text in error.mistakes))
+    nowhere = [str(path) for path in wanted.config if not path.exists()]
+    if nowhere:
+        raise ConfigError(*(f"{path}: there is no such file or folder" for path in nowhere))
     desk = Desk(
         clock=wanted.clock,
         anonymous=anonymous,
         offline=wanted.offline,
         samples={**SCENARIOS, **HELD},
-        broken=tuple(errors),
     )
-    desk.put(loaded)
-    return desk
+    files = Files(desk, wanted.config, loading(wanted.environment))
+    files.read()
+    return files
 
 
 def serve(wanted: Wanted) -> None:
@@ -86,13 +87,18 @@ def serve(wanted: Wanted) -> None:
         import uvicorn
 
         from digest.preview.app import application
-    desk = desk_of(wanted)
+        from digest.preview.watch import Watcher, events
+        from digest.render.confined import standing_by
+    files = files_of(wanted)
     listener = listening(wanted.host, wanted.port)
     port = listener.getsockname()[1]
     app, door = application(
-        desk,
+        files.desk,
         host=wanted.host,
         port=port,
+        version=files.versions,
+        files=files.files,
+        more=[events(files.versions)],
         tell=lambda address: wanted.tell(f"for another browser: {address}"),
     )
     server = uvicorn.Server(
@@ -113,7 +119,7 @@ def serve(wanted: Wanted) -> None:
     wanted.tell(f"preview: {door.address}\n(ends with Ctrl-C)")
     if wanted.open_browser is not None:
         wanted.open_browser(door.address)
-    with listener:
+    with listener, standing_by(), Watcher(files):
         server.run(sockets=[listener])
 
 
@@ -146,6 +152,8 @@ def write_pages(
         from digest.preview.app import inner_application
         from digest.preview.export import Chosen, export
     desk = desk_of(wanted, anonymous=True)
+    if desk.broken:
+        raise ConfigError(*(line for _, error in desk.broken for line in str(error).splitlines()))
     return export(inner_application(desk), desk, folder, Chosen(tuple(dates), history))
 
 

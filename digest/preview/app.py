@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
@@ -76,6 +77,7 @@ def application(
     host: str = "127.0.0.1",
     tell: Callable[[str], None] = lambda _address: None,
     version: Callable[[], int] = lambda: 0,
+    files: Callable[[], Iterable[Path]] = tuple,
     more: Sequence[Route] = (),
 ) -> tuple[ASGIApp, Door]:
     """Return the guarded application and its door.
@@ -86,6 +88,7 @@ def application(
         host: address to which it is bound.
         tell: is given each new address that lets a browser in.
         version: counts the changes of the files behind the pages.
+        files: returns these files.
         more: routes that are no pages.
     """
     keys = Keys(f"digest_preview_{port}", secrets.token_urlsafe(32))
@@ -94,6 +97,7 @@ def application(
     inner = inner_application(
         desk,
         version=version,
+        files=files,
         more=(
             Route("/login", door.login),
             Route("/healthz", lambda _request: PlainTextResponse("ready\n")),
@@ -104,10 +108,14 @@ def application(
 
 
 def inner_application(
-    desk: Desk, *, version: Callable[[], int] = lambda: 0, more: Sequence[Route] = ()
+    desk: Desk,
+    *,
+    version: Callable[[], int] = lambda: 0,
+    files: Callable[[], Iterable[Path]] = tuple,
+    more: Sequence[Route] = (),
 ) -> Starlette:
     """Return the pages without the guard, for a caller that nobody else can reach."""
-    services = Services(version, secrets.token_urlsafe(24), Allowance(desk.clock))
+    services = Services(version, secrets.token_urlsafe(24), Allowance(desk.clock), files)
     return Starlette(
         routes=[*more, *(_route(page, desk, services) for page in PAGES)],
         exception_handlers={HTTPException: _http_error(desk, services), Exception: _bug},
@@ -172,7 +180,7 @@ def _answer(
     except UnknownError as error:
         return asked.page("unknown.html", status=404, error=error)
     except DigestError as error:
-        return asked.page("trouble.html", status=503, error=error)
+        return asked.page("trouble.html", status=503, trouble=error)
 
 
 def _allowed(desk: Desk) -> dict[str, tuple[str, ...]]:

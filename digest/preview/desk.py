@@ -9,6 +9,7 @@ from datetime import date, datetime, timedelta
 from email.parser import BytesParser
 from email.policy import default
 from enum import StrEnum
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from digest.compose import NOTHING_SENT, compose, due_on, facts_of, latest_business_date
@@ -131,23 +132,31 @@ class Desk:
         offline: sources are never asked.
         anonymous: recipients are left out; an example stands for all.
         samples: scenarios by name.
-        broken: what is wrong with files that could not be read.
+        broken: what is wrong with files that could not be read, each with the digest that an earlier
+            reading of it gave.
     """
 
     clock: Callable[[], datetime]
     offline: bool = False
     anonymous: bool = False
     samples: Mapping[str, Callable[[], Scenario | Held]] = field(default_factory=dict)
-    broken: tuple[DigestError, ...] = ()
+    broken: tuple[tuple[str | None, DigestError], ...] = ()
     _subjects: dict[str, Subject] = field(default_factory=dict)
     _messages: dict[Any, Message] = field(default_factory=dict)
+    _good: dict[Any, Message] = field(default_factory=dict)
     _busy: threading.RLock = field(default_factory=threading.RLock)
 
     # ------------------------------------------------------------------------------------ digests
 
-    def put(self, loaded: Sequence[Settings]) -> None:
+    def put(
+        self,
+        loaded: Sequence[Settings],
+        *,
+        broken: Sequence[tuple[str | None, DigestError]] = (),
+    ) -> None:
         """Take the digests as their files now say; what was counted stays where the question is the same."""
         with self._busy:
+            self.broken = tuple(broken)
             self._messages.clear()
             self._subjects = {settings.id: self._subject(settings) for settings in loaded}
 
@@ -155,6 +164,8 @@ class Desk:
         known = self._subjects.get(settings.id)
         if known is None:
             return Subject(settings, Answers(self.clock(), offline=self.offline))
+        if known.settings is settings:  # of a file that is broken now
+            return known
         if _question(known.settings) == _question(settings):
             # The new settings with the old sources, whose answers are known by their identity.
             same = replace(
@@ -167,6 +178,11 @@ class Desk:
             )
             return Subject(same, known.answers)
         return replace(known, newest=settings)
+
+    def newest(self, digest: str) -> Settings | None:
+        """Return the settings that a refresh asks with; None for the scenarios' own."""
+        subject = self._subjects.get(digest)
+        return None if subject is None else subject.newest or subject.settings
 
     def refresh(self, digest: str) -> timedelta | None:
         """Forget what the sources of a digest answered; the next page asks them again.
@@ -195,6 +211,12 @@ class Desk:
         """Render anew from now on: a template has changed."""
         with self._busy:
             self._messages.clear()
+
+    def broken_of(self, digest: str | None) -> tuple[DigestError, ...]:
+        """Return what is wrong with the files of a digest, or with any file when none is named."""
+        return tuple(
+            error for whose, error in self.broken if digest is None or whose in (None, digest)
+        )
 
     @property
     def digests(self) -> tuple[str, ...]:
@@ -270,7 +292,7 @@ class Desk:
             edition, basis = self._edition(subject, reader, asked, today)
         except DigestError as error:
             last = _last_frozen(reader, settings)
-            if last is None or isinstance(error, ConfigError):
+            if last is None or _is_free(settings, asked):
                 raise
             edition, basis, trouble = last, Basis.SENT, error
         shown_date = edition.business_date
@@ -338,9 +360,7 @@ class Desk:
         key = (fingerprint(edition_to_json(showing.edition)), wanted, showing.digest)
         with self._busy:
             if key not in self._messages:
-                if len(self._messages) >= MOST_MESSAGES:
-                    del self._messages[next(iter(self._messages))]
-                self._messages[key] = (
+                message = (
                     message_for(showing.settings, showing.edition, wanted)
                     if showing.settings
                     else render(
@@ -349,7 +369,23 @@ class Desk:
                         segments_first=wanted.segments,
                     )
                 )
+                _keep(self._messages, key, message)
+                _keep(self._good, _same_view(showing), message)
             return self._messages[key]
+
+    def last_good(self, showing: Showing) -> tuple[Mail, ConfigError | None]:
+        """Return the mail of a view; while a template is broken the one before, and what is wrong.
+
+        Raises:
+            ConfigError: a template is at fault, and the view was never rendered before.
+        """
+        try:
+            return self.mail(showing), None
+        except ConfigError as error:
+            before = self._good.get(_same_view(showing))
+            if before is None:
+                raise
+            return _mail(before, self._packed(showing, before), frozen=False), error
 
     def mail(self, showing: Showing) -> Mail:
         """Return the mail of a view: the very bytes where they are frozen, else as they would be.
@@ -390,6 +426,18 @@ class Desk:
         )
 
 
+def _keep(messages: dict[Any, Message], key: object, message: Message) -> None:
+    if key not in messages and len(messages) >= MOST_MESSAGES:
+        del messages[next(iter(messages))]
+    messages[key] = message
+
+
+def _same_view(showing: Showing) -> tuple[object, ...]:
+    """What two showings have in common of which the later one may stand in for the earlier."""
+    reader, view = showing.reader, showing.view
+    return showing.digest, showing.asked, view.scenario, reader, showing.language
+
+
 def _question(settings: Settings) -> str:
     """What settings ask of their sources; where it is the same, the answers still serve."""
     follow_up = settings.follow_up and settings.follow_up[1]
@@ -413,6 +461,14 @@ def _chosen(readers: Sequence[Addressee], view: View) -> Addressee:
         numbers = [str(n + 1) for n in range(len(readers))]
         raise UnknownError("recipient", str(view.recipient), numbers)
     return readers[view.recipient - 1]
+
+
+def _is_free(settings: Settings, day: date) -> bool:
+    """Whether a date has no edition, which is no failure."""
+    try:
+        return due_on(settings, day).kind is None
+    except ConfigError:
+        return False
 
 
 def _last_frozen(reader: Reader | None, settings: Settings) -> Edition | None:
@@ -440,6 +496,7 @@ def _frozen_bytes(showing: Showing) -> bytes | None:
     return reader.message(mine[0])
 
 
+@lru_cache(maxsize=16)  # a page asks for the same mail as its frame
 def _mail(message: Message, content: bytes, *, frozen: bool) -> Mail:
     parsed: Any = BytesParser(policy=default).parsebytes(content)
     html, text = parsed.get_body(("html",)), parsed.get_body(("plain",))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from digest.preview.address import View, path_of
@@ -15,8 +16,10 @@ if TYPE_CHECKING:
     from jinja2 import Environment
     from starlette.responses import Response
 
+    from digest.errors import DigestError
     from digest.preview.desk import Desk
     from digest.preview.trial import Allowance
+    from digest.preview.trouble import Trouble
 
 DOMAIN = "preview"
 
@@ -29,11 +32,13 @@ class Services:
         version: counts the changes of files that a page may show.
         token: belongs into every form that acts.
         allowance: how many tests may still be sent.
+        files: returns the files whose lines a page may show.
     """
 
     version: Callable[[], int]
     token: str
     allowance: Allowance
+    files: Callable[[], Iterable[Path]] = tuple
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,8 +68,15 @@ class Asked:
         """Return the address of a page of a digest, with the view changed as said."""
         return path_of(digest or self.digest, *parts) + self.view.query(**changes)
 
-    def page(self, template: str, *, status: int = 200, **values: Any) -> Response:  # noqa: ANN401 - the template knows them
-        """Fill a template."""
+    def page(
+        self,
+        template: str,
+        *,
+        status: int = 200,
+        trouble: DigestError | None = None,
+        **values: Any,  # noqa: ANN401 - the template knows them
+    ) -> Response:
+        """Fill a template; what is wrong with the files behind it, or with the page itself, is told above."""
         from starlette.responses import HTMLResponse
 
         from digest.preview.pages import tabs
@@ -77,12 +89,12 @@ class Asked:
                 "view": self.view,
                 "digest": digest,
                 "digests": self.desk.digests,
-                "broken": self.desk.broken,
                 "languages": languages(),
                 "words": self.words,
                 "_": self.words.gettext,
                 "gettext": self.words.gettext,
                 "ngettext": self.words.ngettext,
+                "troubles": self._troubles(trouble),
                 "version": self.services.version(),
                 "token": self.services.token,
                 "tabs_of_pages": tabs,
@@ -90,6 +102,12 @@ class Asked:
             }
         )
         return HTMLResponse(html, status_code=status)
+
+    def _troubles(self, trouble: DigestError | None) -> tuple[Trouble, ...]:
+        from digest.preview.trouble import troubles_of
+
+        errors = [*self.desk.broken_of(self.parts.get("digest")), *([trouble] if trouble else ())]
+        return troubles_of(errors, self.services.files()) if errors else ()
 
 
 Answer = Callable[[Asked], "Response"]
@@ -123,6 +141,11 @@ def environment() -> Environment:
     )
     found.policies["json.dumps_kwargs"] = {"sort_keys": False, "ensure_ascii": False}
     return found
+
+
+def forget_words() -> None:
+    """Read translations anew from now on."""
+    locale_for.cache_clear()
 
 
 def words_of(tag: str) -> Locale:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from digest.preview.pages import actions, edition, static, what_if, worksheet
+from digest.preview.pages import actions, calendar, edition, static, what_if, worksheet
 
 PAGES = (
     *edition.PAGES,
     *actions.PAGES,
+    *calendar.PAGES,
     *static.PAGES,
     *worksheet.PAGES,
     *what_if.PAGES,
@@ -25,4 +26,5 @@ def tabs(gettext: Callable[[str], str]) -> tuple[tuple[str, str], ...]:
         ("", gettext("Edition")),
         ("worksheet", gettext("Worksheet")),
         ("what-if", gettext("What if")),
+        ("calendar", gettext("Calendar")),
     )

@@ -60,11 +60,12 @@ def shell(asked: Asked) -> Response:
         before, after = neighbours(asked, asked.view.date or date.min)
         return asked.page("free.html", reason=free, day=asked.view.date, before=before, after=after)
     showing = asked.desk.show(asked.digest, asked.view)
-    mail = asked.desk.mail(showing)
+    mail, trouble = asked.desk.last_good(showing)
     before, after = neighbours(asked, showing.edition.business_date)
     tab = _TABS[asked.view.tab](asked, showing, mail)
     return asked.page(
         "edition.html",
+        trouble=trouble,
         showing=showing,
         mail=mail,
         standing=standing(asked, showing),
@@ -331,7 +332,7 @@ _TABS = {
 def frame(asked: Asked) -> Response:
     """Answer the mail itself, for the frame; with nothing changed it is what is sent."""
     showing = asked.desk.show(asked.digest, asked.view)
-    mail = asked.desk.mail(showing)
+    mail, _ = asked.desk.last_good(showing)
     html = as_seen(
         with_pictures(mail.html, mail.images), dark=asked.view.dark, images=asked.view.images
     )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
-
 from starlette.responses import Response
 
 from digest.preview.address import UnknownError
@@ -17,7 +15,6 @@ KINDS = {
 }
 
 
-@cache
 def _content(name: str) -> bytes:
     return (templates_folder() / "preview" / name).read_bytes()
 
