@@ -239,6 +239,17 @@ class Desk:
         found = self._subjects.get(digest)
         return None if found is None else found.settings
 
+    def asking(self, digest: str) -> tuple[Settings, datetime] | None:
+        """Return settings whose sources answer once, as for the editions, and as of when.
+
+        None for the scenarios' own digest.
+        """
+        with self._busy:
+            subject = self._subjects.get(digest)
+            if subject is None:
+                return None
+            return keeping(subject.settings, subject.answers), subject.answers.asked_at
+
     # ----------------------------------------------------------------------------------- editions
 
     def show(self, digest: str, view: View) -> Showing:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from digest.preview.pages import actions, calendar, edition, figures, static
+from digest.preview.pages import actions, calendar, edition, figures, static, what_if, worksheet
 
 PAGES = (
     *edition.PAGES,
@@ -16,6 +16,8 @@ PAGES = (
     *actions.PAGES,
     *calendar.PAGES,
     *static.PAGES,
+    *worksheet.PAGES,
+    *what_if.PAGES,
 )
 
 
@@ -24,5 +26,7 @@ def tabs(gettext: Callable[[str], str]) -> tuple[tuple[str, str], ...]:
     return (
         ("", gettext("Edition")),
         ("figures", gettext("Figures")),
+        ("worksheet", gettext("Worksheet")),
+        ("what-if", gettext("What if")),
         ("calendar", gettext("Calendar")),
     )

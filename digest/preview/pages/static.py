@@ -8,7 +8,11 @@ from digest.preview.address import UnknownError
 from digest.preview.page import Asked, Page
 from digest.resources import templates_folder
 
-KINDS = {"preview.css": "text/css", "preview.js": "text/javascript"}
+KINDS = {
+    "preview.css": "text/css",
+    "preview.js": "text/javascript",
+    "what_if.js": "text/javascript",
+}
 
 
 def _content(name: str) -> bytes:
