@@ -7,7 +7,8 @@ shown, `pages` answer, `guard` decides who may ask.
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,9 +17,9 @@ from digest.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import datetime
+    from datetime import date, datetime
 
-    from digest.preview.desk import Desk, Sample
+    from digest.preview.desk import Desk
     from digest.preview.watch import Files
 
 PORT = 8765
@@ -47,12 +48,12 @@ class Wanted:
     open_browser: Callable[[str], object] | None = None
 
 
-def desk_of(wanted: Wanted) -> Desk:
+def desk_of(wanted: Wanted, *, anonymous: bool = False) -> Desk:
     """Return the desk with the digests of some files, as they are now."""
-    return files_of(wanted).desk
+    return files_of(wanted, anonymous=anonymous).desk
 
 
-def files_of(wanted: Wanted) -> Files:
+def files_of(wanted: Wanted, *, anonymous: bool = False) -> Files:
     """Return the files that a person named, read, with their desk; a broken one is told there.
 
     Raises:
@@ -60,11 +61,17 @@ def files_of(wanted: Wanted) -> Files:
     """
     from digest.preview.desk import Desk
     from digest.preview.watch import Files, loading
+    from digest.scenarios import HELD, SCENARIOS
 
     nowhere = [str(path) for path in wanted.config if not path.exists()]
     if nowhere:
         raise ConfigError(*(f"{path}: there is no such file or folder" for path in nowhere))
-    desk = Desk(clock=wanted.clock, offline=wanted.offline, samples=samples())
+    desk = Desk(
+        clock=wanted.clock,
+        anonymous=anonymous,
+        offline=wanted.offline,
+        samples={**SCENARIOS, **HELD},
+    )
     files = Files(desk, wanted.config, loading(wanted.environment))
     files.read()
     return files
@@ -76,16 +83,13 @@ def serve(wanted: Wanted) -> None:
     Raises:
         ConfigError: the extra is missing, no digest can be read, or no port is free.
     """
-    try:
+    with needing_the_extra():
         import uvicorn
+        import watchfiles  # noqa: F401 - its own thread loads it, where nobody would be told
 
         from digest.preview.app import application
         from digest.preview.watch import Watcher, events
         from digest.render.confined import standing_by
-    except ImportError as error:
-        raise ConfigError(
-            f"preview: {error.name} is not installed; pip install 'sla-digest[preview]'"
-        ) from error
     files = files_of(wanted)
     listener = listening(wanted.host, wanted.port)
     port = listener.getsockname()[1]
@@ -120,6 +124,41 @@ def serve(wanted: Wanted) -> None:
         server.run(sockets=[listener])
 
 
+@contextmanager
+def needing_the_extra() -> Iterator[None]:
+    """Say what to install when a package of the preview is missing."""
+    try:
+        yield
+    except ImportError as error:
+        raise ConfigError(
+            f"preview: {error.name} is not installed; pip install 'sla-digest[preview]'"
+        ) from error
+
+
+def write_pages(
+    wanted: Wanted, folder: Path, *, dates: Sequence[date] = (), history: bool = False
+) -> int:
+    """Write the pages as files to a folder and return how many; recipients are left out.
+
+    Args:
+        wanted: what a person asked for.
+        folder: is made, or replaced where it is an earlier export.
+        dates: business dates; none for the latest edition of each digest.
+        history: what was sent, too.
+
+    Raises:
+        ConfigError: the extra is missing, no digest can be read, or the folder cannot be written.
+    """
+    with needing_the_extra():
+        from digest.preview.app import inner_application
+        from digest.preview.desk import SAMPLES
+        from digest.preview.export import Chosen, export
+    desk = desk_of(wanted, anonymous=True)
+    if wanted.config and desk.digests == (SAMPLES,):
+        raise ConfigError(*(text for _, error in desk.broken for text in str(error).split("\n")))
+    return export(inner_application(desk), desk, folder, Chosen(tuple(dates), history))
+
+
 def listening(host: str, port: int | None) -> socket.socket:
     """Return a bound socket: on the port asked for, or the first free one from 8765 on.
 
@@ -142,8 +181,3 @@ def listening(host: str, port: int | None) -> socket.socket:
             return listener
     asked = f"{host}:{candidates[0]}" + ("" if port is not None else f" to {candidates[-1]}")
     raise ConfigError(f"--port: cannot listen on {asked} ({reason}); name another port")
-
-
-def samples() -> Mapping[str, Callable[[], Sample]]:
-    """Return the scenarios by name."""
-    return {}

@@ -7,25 +7,30 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from digest.errors import DigestError
 from digest.preview.address import NotAllowedError, UnknownError, View, view_of
-from digest.preview.guard import Guard, Keys
+from digest.preview.guard import LARGEST_BODY, Guard, Keys
 from digest.preview.page import Asked, Page, Services, words_of
 from digest.preview.pages import PAGES
+from digest.preview.trial import Allowance
 from digest.render.locales import languages
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
     from digest.preview.desk import Desk
+
+
+MOST_FIELDS = 200
 
 
 @dataclass(eq=False)
@@ -88,21 +93,33 @@ def application(
     """
     keys = Keys(f"digest_preview_{port}", secrets.token_urlsafe(32))
     door = Door(keys, f"http://{_shown(host)}:{port}", tell)
-    services = Services(version, secrets.token_urlsafe(24), files)
     names = {"127.0.0.1", "localhost", "[::1]", _shown(host).lower()}
-    inner = Starlette(
-        routes=[
+    inner = inner_application(
+        desk,
+        version=version,
+        files=files,
+        more=(
             Route("/login", door.login),
             Route("/healthz", lambda _request: PlainTextResponse("ready\n")),
             *more,
-            *(_route(page, desk, services) for page in PAGES),
-        ],
-        exception_handlers={
-            HTTPException: _http_error(desk, services),
-            Exception: _bug,
-        },
+        ),
     )
     return Guard(inner, frozenset(f"{name}:{port}" for name in names), keys), door
+
+
+def inner_application(
+    desk: Desk,
+    *,
+    version: Callable[[], int] = lambda: 0,
+    files: Callable[[], Iterable[Path]] = tuple,
+    more: Sequence[Route] = (),
+) -> Starlette:
+    """Return the pages without the guard, for a caller that nobody else can reach."""
+    services = Services(version, secrets.token_urlsafe(24), Allowance(desk.clock), files)
+    return Starlette(
+        routes=[*more, *(_route(page, desk, services) for page in PAGES)],
+        exception_handlers={HTTPException: _http_error(desk, services), Exception: _bug},
+    )
 
 
 def _shown(host: str) -> str:
@@ -113,8 +130,12 @@ def _route(page: Page, desk: Desk, services: Services) -> Route:
     async def endpoint(request: Request) -> Response:
         form: Sequence[tuple[str, str]] = ()
         if page.acts:
-            fields = await request.form(max_files=0, max_fields=100)
-            form = [(key, value) for key, value in fields.multi_items() if isinstance(value, str)]
+            try:
+                form = _form(request, await request.body())
+            except ClientDisconnect:
+                return PlainTextResponse(f"at most {LARGEST_BODY} bytes are taken\n", 413)
+            except ValueError:
+                return PlainTextResponse("what was sent is no form of a page\n", 415)
             if ("token", services.token) not in form:
                 return PlainTextResponse(
                     "the form is of an earlier start; load its page again\n", 403
@@ -122,6 +143,13 @@ def _route(page: Page, desk: Desk, services: Services) -> Route:
         return await run_in_threadpool(_answer, page, desk, services, request, form)
 
     return Route(page.path, endpoint, methods=["POST"] if page.acts else ["GET"])
+
+
+def _form(request: Request, body: bytes) -> list[tuple[str, str]]:
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/x-www-form-urlencoded":
+        raise ValueError(kind)
+    return parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=MOST_FIELDS)
 
 
 def _answer(

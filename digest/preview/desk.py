@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from email.parser import BytesParser
 from email.policy import default
 from enum import StrEnum
@@ -20,6 +20,7 @@ from digest.ledger import State, read_ledger
 from digest.model import Image, Recipient
 from digest.preview.address import UnknownError, View
 from digest.preview.kept import Answers, keeping
+from digest.scenarios import Held, Scenario
 from digest.snapshot import edition_from_json, fingerprint
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 SAMPLES = "samples"  # the digest that stands for the scenarios where no settings were given
 MOST_MESSAGES = 64
+REFRESH_AFTER = timedelta(minutes=1)
 
 
 class Basis(StrEnum):
@@ -52,16 +54,6 @@ class Addressee:
     form: str
     recipient: Recipient
     headers: MailHeaders | None
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """One scenario: an edition with the facts it was made of."""
-
-    name: str
-    facts: Facts
-    edition: Edition
-    previous: Edition | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,6 +130,7 @@ class Desk:
     Attributes:
         clock: the instant of now, aware.
         offline: sources are never asked.
+        anonymous: recipients are left out; an example stands for all.
         samples: scenarios by name.
         broken: what is wrong with files that could not be read, each with the digest that an earlier
             reading of it gave.
@@ -145,7 +138,8 @@ class Desk:
 
     clock: Callable[[], datetime]
     offline: bool = False
-    samples: Mapping[str, Callable[[], Sample]] = field(default_factory=dict)
+    anonymous: bool = False
+    samples: Mapping[str, Callable[[], Scenario | Held]] = field(default_factory=dict)
     broken: tuple[tuple[str | None, DigestError], ...] = ()
     _subjects: dict[str, Subject] = field(default_factory=dict)
     _messages: dict[Any, Message] = field(default_factory=dict)
@@ -185,16 +179,28 @@ class Desk:
             return Subject(same, known.answers)
         return replace(known, newest=settings)
 
-    def newest(self, digest: str) -> Settings | None:
-        """Return the settings that a refresh asks with; None for the scenarios' own."""
-        subject = self._subjects.get(digest)
-        return None if subject is None else subject.newest or subject.settings
+    def refresh(self, digest: str) -> timedelta | None:
+        """Forget what the sources of a digest answered; the next page asks them again.
 
-    def refresh(self, digest: str, settings: Settings) -> None:
-        """Forget what the sources of a digest answered; the next page asks them again."""
+        Returns:
+            How long to wait when they were asked within the last minute, else None.
+
+        Raises:
+            UnknownError: there is no such digest.
+        """
         with self._busy:
-            self._subjects[digest] = Subject(settings, Answers(self.clock(), offline=self.offline))
+            self.settings(digest)
+            subject = self._subjects.get(digest)
+            if subject is None:
+                return None
+            now = self.clock()
+            rest = subject.answers.asked_at + REFRESH_AFTER - now
+            if rest > timedelta(0):
+                return rest
+            settings = subject.newest or subject.settings
+            self._subjects[digest] = Subject(settings, Answers(now, offline=self.offline))
             self._messages.clear()
+            return None
 
     def forget_messages(self) -> None:
         """Render anew from now on: a template has changed."""
@@ -241,15 +247,18 @@ class Desk:
     def _sample(self, digest: str, settings: Settings | None, view: View) -> Showing:
         name = view.scenario or next(iter(self.samples))
         sample = self.samples[name]()
+        held = isinstance(sample, Held)
+        edition = sample.previous if isinstance(sample, Held) else sample.edition
         readers = _readers(None)
         return Showing(
             digest=digest,
-            title=sample.edition.title if settings is None else settings.title,
+            title=edition.title if settings is None else settings.title,
             view=replace(view, scenario=name),
-            asked=sample.edition.business_date,
+            asked=sample.due.business_date,
             facts=sample.facts,
-            edition=sample.edition,
-            previous=sample.previous,
+            edition=edition,
+            previous=None if held else sample.previous,
+            trouble=sample.error if isinstance(sample, Held) else None,
             basis=Basis.SCENARIO,
             reader=_chosen(readers, view),
             readers=readers,
@@ -260,7 +269,7 @@ class Desk:
         settings = subject.settings
         today = today_of(settings, self.clock())
         asked = view.date or latest_business_date(settings, today)
-        readers = _readers(settings)
+        readers = _readers(None if self.anonymous else settings)
         reader = read_ledger(settings.ledger)
         trouble: DigestError | None = None
         try:

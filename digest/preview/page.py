@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from digest.errors import DigestError
     from digest.preview.desk import Desk
+    from digest.preview.trial import Allowance
     from digest.preview.trouble import Trouble
 
 DOMAIN = "preview"
@@ -30,11 +31,13 @@ class Services:
     Attributes:
         version: counts the changes of files that a page may show.
         token: belongs into every form that acts.
+        allowance: how many tests may still be sent.
         files: returns the files whose lines a page may show.
     """
 
     version: Callable[[], int]
     token: str
+    allowance: Allowance
     files: Callable[[], Iterable[Path]] = tuple
 
 

@@ -8,9 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from digest.preview.pages import edition, static
+from digest.preview.pages import actions, edition, static
 
-PAGES = (*edition.PAGES, *static.PAGES)
+PAGES = (
+    *edition.PAGES,
+    *actions.PAGES,
+    *static.PAGES,
+)
 
 
 def tabs(gettext: Callable[[str], str]) -> tuple[tuple[str, str], ...]:
