@@ -117,6 +117,7 @@ def serve(wanted: Wanted) -> None:
             timeout_graceful_shutdown=2,
         )
     )
+    files.versions.ended = lambda: server.should_exit
     wanted.tell(f"preview: {door.address}\n(ends with Ctrl-C)")
     if wanted.open_browser is not None:
         wanted.open_browser(door.address)
