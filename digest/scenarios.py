@@ -16,7 +16,8 @@ from itertools import accumulate
 
 from digest import editions, sla
 from digest.calculator import round_half_up
-from digest.compose import MEASURED_MONTHS, measured_window, month_before
+from digest.compose import month_before
+from digest.editions import MEASURED_MONTHS, measured_window
 from digest.errors import ConnectorError, Reason
 from digest.followup import Promise, follow_up
 from digest.model import (
@@ -194,7 +195,7 @@ class _Case:
         unassigned: percent of all leads of the month that have no known region.
         late: (day, region, leads) entered after the edition that people have read last.
         agreed: there are goals for the month.
-        further: terms that replace those of their segment later.
+        further: terms that replace those of their segment later. changes: goals that moved in a month.
         half: half-days.
         silent: a source that failed beside the leads.
         untouched: every so manieth lead is not called by anybody; 0 for none.
@@ -212,6 +213,7 @@ class _Case:
     late: tuple[tuple[date, str, int], ...] = ()
     agreed: bool = True
     further: tuple[sla.Terms, ...] = ()
+    changes: tuple[sla.GoalChange, ...] = ()
     half: tuple[date, ...] = ()
     silent: bool = False
     untouched: int = 0
@@ -260,7 +262,8 @@ _CASES: Mapping[str, _Case] = {
     "no-goal": _Case(title="A month without an SLA", agreed=False),
     "goal-changed": _Case(
         title="A goal changed during the month",
-        further=(_terms(_DACH, date(2026, 6, 8), close_rate=Fraction(36, 1000)),),
+        further=(_terms(_DACH, date(2026, 6, 1), close_rate=Fraction(36, 1000)),),
+        changes=(sla.GoalChange("DACH", date(2026, 6, 1), date(2026, 6, 8), 300, 334),),
         paces=(91, 100),
     ),
     "unassigned": _Case(title="Leads without a segment", paces=(94, 90, 96, 93), unassigned=8),
@@ -339,6 +342,7 @@ def _plan(case: _Case) -> sla.Plan:
         ),
         terms=(*(_terms(region, months[0]) for region in case.regions), *case.further),
         rates=(PlanRate("EUR", Decimal("0.94"), date(2026, 1, 5)),),
+        changes=case.changes,
     )
 
 

@@ -152,11 +152,10 @@ def write_pages(
     """
     with needing_the_extra():
         from digest.preview.app import inner_application
-        from digest.preview.desk import SAMPLES
         from digest.preview.export import Chosen, export
     desk = desk_of(wanted, anonymous=True)
-    if wanted.config and desk.digests == (SAMPLES,):
-        raise ConfigError(*(text for _, error in desk.broken for text in str(error).split("\n")))
+    if desk.broken:
+        raise ConfigError(*(line for _, error in desk.broken for line in str(error).splitlines()))
     return export(inner_application(desk), desk, folder, Chosen(tuple(dates), history))
 
 

@@ -114,7 +114,7 @@ class Subject:
     """One digest of the desk: its settings, what its sources answered, and editions made of that.
 
     Attributes:
-        newest: the settings as the file says now, where they ask the sources something else; else None.
+        newest: settings that ask the sources for something else than these, for the next refresh.
     """
 
     settings: Settings
@@ -178,6 +178,11 @@ class Desk:
             )
             return Subject(same, known.answers)
         return replace(known, newest=settings)
+
+    def newest(self, digest: str) -> Settings | None:
+        """Return the settings that a refresh asks with; None for the scenarios' own."""
+        subject = self._subjects.get(digest)
+        return None if subject is None else subject.newest or subject.settings
 
     def refresh(self, digest: str) -> timedelta | None:
         """Forget what the sources of a digest answered; the next page asks them again.
@@ -276,7 +281,7 @@ class Desk:
             edition, basis = self._edition(subject, reader, asked, today)
         except DigestError as error:
             last = _last_frozen(reader, settings)
-            if last is None or isinstance(error, ConfigError):
+            if last is None or _is_free(settings, asked):
                 raise
             edition, basis, trouble = last, Basis.SENT, error
         shown_date = edition.business_date
@@ -445,6 +450,14 @@ def _chosen(readers: Sequence[Addressee], view: View) -> Addressee:
         numbers = [str(n + 1) for n in range(len(readers))]
         raise UnknownError("recipient", str(view.recipient), numbers)
     return readers[view.recipient - 1]
+
+
+def _is_free(settings: Settings, day: date) -> bool:
+    """Whether a date has no edition, which is no failure."""
+    try:
+        return due_on(settings, day).kind is None
+    except ConfigError:
+        return False
 
 
 def _last_frozen(reader: Reader | None, settings: Settings) -> Edition | None:

@@ -64,10 +64,10 @@ def export(app: ASGIApp, desk: Desk, folder: Path, chosen: Chosen) -> int:
     Raises:
         ConfigError: the folder holds something else, or cannot be written.
     """
+    _refuse_what_is_not_ours(folder)
     pages = asyncio.run(_crawled(app, list(_first(desk, chosen)), chosen))
     names = {address: _name(address) for address in pages}
     draft = folder.with_name(f".{folder.name}.draft")
-    _refuse_what_is_not_ours(folder)
     try:
         shutil.rmtree(draft, ignore_errors=True)
         for address, (kind, body) in pages.items():

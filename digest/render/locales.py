@@ -13,7 +13,7 @@ from functools import cache, cached_property
 from gettext import NullTranslations
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 from zoneinfo import ZoneInfo
 
 from digest.errors import ConfigError
@@ -22,7 +22,10 @@ from digest.resources import templates_folder
 if TYPE_CHECKING:
     from babel import Locale as BabelLocale
 
+    from digest.model import Action
+
 Number = int | float | Decimal | Fraction
+N = TypeVar("N", bound=Number)
 
 SOURCE = "en"
 MAIL = "digest"  # the catalogue of everything that is sent
@@ -126,6 +129,30 @@ class Locale:
     def direction(self) -> str:
         """Return "ltr" or "rtl"."""
         return str(self.babel.text_direction)
+
+    # ------------------------------------------------------------------------------- provenance
+    #
+    # Which figure of `digest.figures` a number is. It concerns the explain view alone; here numbers
+    # are numbers.
+
+    def traced(self, value: N, source: object, beside: str = "") -> N:
+        """Return a value that is its source written otherwise, or the figure called so beside it."""
+        del source, beside
+        return value
+
+    def named(self, value: N, figure: str) -> N:
+        """Return a value that is the figure of this id."""
+        del figure
+        return value
+
+    def derived(self, value: N, code: str, formula: str, **inputs: Number | Sequence[Number]) -> N:
+        """Return a value that is computed for the page alone, by this formula from these inputs."""
+        del code, formula, inputs
+        return value
+
+    def known(self, todo: Action) -> Action:
+        """Return what is to be done; its numbers are figures that stand elsewhere."""
+        return todo
 
     # ---------------------------------------------------------------------------------- numbers
 

@@ -189,7 +189,7 @@ def test_a_preview_that_starts_with_a_mistake_shows_it_and_goes_on(
 
         change(config, "title = ", TITLE)
 
-        expect(page.locator("h1")).to_have_text("Example Ltd")
+        expect(page.locator("h1")).to_have_text("Example Ltd", timeout=20_000)
         expect(page.get_by_role("alert").first).to_be_empty()
         page.context.close()
 

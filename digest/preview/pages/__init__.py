@@ -8,15 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from digest.preview.pages import actions, edition, static
+from digest.preview.pages import actions, calendar, edition, static
 
 PAGES = (
     *edition.PAGES,
     *actions.PAGES,
+    *calendar.PAGES,
     *static.PAGES,
 )
 
 
 def tabs(gettext: Callable[[str], str]) -> tuple[tuple[str, str], ...]:
     """Return the pages of a digest that every page links to: (last part of the path, words)."""
-    return (("", gettext("Edition")),)
+    return (
+        ("", gettext("Edition")),
+        ("calendar", gettext("Calendar")),
+    )
