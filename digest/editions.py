@@ -543,6 +543,11 @@ def _past(facts: Facts, month: Month, history: LeadCounts | None) -> _Past | Non
     return _Past(tuple(past.period for past in earlier), min(row.day for row in rows), leads)
 
 
+def course_of(facts: Facts, month: Month, history: LeadCounts | None) -> Course:
+    """Return what paces the total of a month: its weighted days, and the months before it."""
+    return _course(facts, month, _past(facts, month, history), None, facts.calendar)
+
+
 def _courses(facts: Facts, month: Month, past: _Past | None) -> Mapping[str | None, Course]:
     everybody = _course(facts, month, past, None, facts.calendar)
     return {

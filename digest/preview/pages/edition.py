@@ -70,7 +70,7 @@ def shell(asked: Asked) -> Response:
         showing=showing,
         mail=mail,
         standing=standing(asked, showing),
-        notes=_notes(asked, showing),
+        notes=notes(asked, showing),
         before=before,
         after=after,
         inbox=_inbox(mail),
@@ -142,8 +142,8 @@ def standing(asked: Asked, showing: Showing) -> tuple[str, str]:
     )
 
 
-def _notes(asked: Asked, showing: Showing) -> Iterator[tuple[str, str]]:
-    """What a reader must know beside the standing: (look, sentence)."""
+def notes(asked: Asked, showing: Showing) -> Iterator[tuple[str, str]]:
+    """Yield what a reader must know beside the standing: (look, sentence)."""
     _, words = asked.words.gettext, asked.words
     zone = showing.edition.scorecard.period.timezone
     if showing.trouble is not None:
