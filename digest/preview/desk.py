@@ -26,11 +26,13 @@ from digest.model import Recipient
 from digest.preview.address import UnknownError, View
 from digest.preview.frame import opened
 from digest.preview.kept import Answers, keeping
+from digest.preview.records import known_history, records
 from digest.scenarios import Held, Scenario
 from digest.snapshot import edition_from_json, fingerprint
 
 if TYPE_CHECKING:
     from digest.editions import Facts
+    from digest.figures import Figures
     from digest.ledger import Delivery, Run
     from digest.ledger.store import Reader
     from digest.model import Edition, Image, LeadCounts, MailHeaders, Message
@@ -149,6 +151,7 @@ class Desk:
     broken: tuple[tuple[str | None, DigestError], ...] = ()
     _subjects: dict[str, Subject] = field(default_factory=dict)
     _messages: dict[Any, Message] = field(default_factory=dict)
+    _figures: dict[Any, Figures] = field(default_factory=dict)
     _good: dict[Any, Message] = field(default_factory=dict)
     _busy: threading.RLock = field(default_factory=threading.RLock)
 
@@ -164,6 +167,7 @@ class Desk:
         with self._busy:
             self.broken = tuple(broken)
             self._messages.clear()
+            self._figures.clear()
             self._subjects = {settings.id: self._subject(settings) for settings in loaded}
 
     def _subject(self, settings: Settings) -> Subject:
@@ -211,6 +215,7 @@ class Desk:
             settings = subject.newest or subject.settings
             self._subjects[digest] = Subject(settings, Answers(now, offline=self.offline))
             self._messages.clear()
+            self._figures.clear()
             return None
 
     def forget_messages(self) -> None:
@@ -239,6 +244,17 @@ class Desk:
             raise UnknownError("digest", digest, self.digests)
         found = self._subjects.get(digest)
         return None if found is None else found.settings
+
+    def asking(self, digest: str) -> tuple[Settings, datetime] | None:
+        """Return settings whose sources answer once, as for the editions, and as of when.
+
+        None for the scenarios' own digest.
+        """
+        with self._busy:
+            subject = self._subjects.get(digest)
+            if subject is None:
+                return None
+            return keeping(subject.settings, subject.answers), subject.answers.asked_at
 
     # ----------------------------------------------------------------------------------- editions
 
@@ -339,6 +355,30 @@ class Desk:
             return ConfigError(*map(settings.located, error.mistakes))
         except DigestError as error:
             return error
+
+    # ------------------------------------------------------------------------------------- figures
+
+    def figures(self, showing: Showing) -> Figures:
+        """Return the record of every number of an edition; no source is asked for it."""
+        from digest.snapshot import edition_to_json
+
+        edition, name = showing.edition, showing.view.scenario
+        key = (showing.digest, name, fingerprint(edition_to_json(edition)))
+        with self._busy:
+            if key not in self._figures:
+                if len(self._figures) >= MOST_MESSAGES:
+                    del self._figures[next(iter(self._figures))]
+                self._figures[key] = records(showing, self._history(showing))
+            return self._figures[key]
+
+    def _history(self, showing: Showing) -> LeadCounts | None:
+        if showing.basis is Basis.SCENARIO:
+            sample = self.samples[showing.view.scenario or ""]()
+            return None if isinstance(sample, Held) else sample.history
+        subject = self._subjects[showing.digest]
+        silent = replace(subject.answers, offline=True)
+        settings = keeping(subject.settings, silent)
+        return known_history(settings, showing.edition, silent.asked_at)
 
     def recounted(self, digest: str, day: date) -> Edition:
         """Return the edition of a date as it would be counted now, whatever was sent.

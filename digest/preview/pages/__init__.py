@@ -8,15 +8,28 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from digest.preview.pages import actions, calendar, edition, history, month, static
+from digest.preview.pages import (
+    actions,
+    calendar,
+    edition,
+    figures,
+    history,
+    month,
+    static,
+    what_if,
+    worksheet,
+)
 
 PAGES = (
     *edition.PAGES,
+    *figures.PAGES,
     *actions.PAGES,
     *month.PAGES,
     *history.PAGES,
     *calendar.PAGES,
     *static.PAGES,
+    *worksheet.PAGES,
+    *what_if.PAGES,
 )
 
 
@@ -25,6 +38,9 @@ def tabs(gettext: Callable[[str], str]) -> tuple[tuple[str, str], ...]:
     return (
         ("", gettext("Edition")),
         ("month", gettext("Month")),
-        ("history", gettext("History")),
+        ("figures", gettext("Figures")),
+        ("worksheet", gettext("Worksheet")),
+        ("what-if", gettext("What if")),
         ("calendar", gettext("Calendar")),
+        ("history", gettext("History")),
     )

@@ -24,6 +24,7 @@ from digest.preview.desk import Basis, Mail, Showing
 from digest.preview.frame import as_seen, with_pictures
 from digest.preview.guard import FRAME_POLICY
 from digest.preview.page import Asked, Page
+from digest.preview.records import explained
 from digest.render import lint
 from digest.render.locales import languages
 
@@ -332,10 +333,11 @@ _TABS = {
 def frame(asked: Asked) -> Response:
     """Answer the mail itself, for the frame; with nothing changed it is what is sent."""
     showing = asked.desk.show(asked.digest, asked.view)
-    mail, _ = asked.desk.last_good(showing)
-    html = as_seen(
-        with_pictures(mail.html, mail.images), dark=asked.view.dark, images=asked.view.images
-    )
+    mail, broken = asked.desk.last_good(showing)
+    html = mail.html
+    if asked.view.explain and broken is None:
+        html = explained(showing, mail, asked.desk.figures(showing))
+    html = as_seen(with_pictures(html, mail.images), dark=asked.view.dark, images=asked.view.images)
     return HTMLResponse(html, headers={"Content-Security-Policy": FRAME_POLICY})
 
 

@@ -12,8 +12,9 @@ from digest.resources import templates_folder
 KINDS = {
     "preview.css": "text/css",
     "waterfall.css": "text/css",
-    "preview.js": "text/javascript",
     "month.js": "text/javascript",
+    "preview.js": "text/javascript",
+    "what_if.js": "text/javascript",
 }
 
 
