@@ -606,13 +606,6 @@ def _from(days: tuple[Workday, ...], start: date | None) -> tuple[Workday, ...]:
 # -------------------------------------------------------------------------------------- its parts
 
 
-def courses_of(
-    facts: Facts, month: Month, history: LeadCounts | None
-) -> Mapping[str | None, Course]:
-    """Return what paces each segment in a month, and the total (None); see `calculator.scorecard`."""
-    return _courses(facts, month, _past(facts, month, history))
-
-
 def courses_with(
     facts: Facts,
     month: Month,
@@ -621,7 +614,7 @@ def courses_with(
 ) -> Mapping[str | None, Course]:
     """Return the courses of calendars that differ from those of `courses` within this month alone."""
     if facts.weighting != "workday":
-        return courses_of(facts, month, history)
+        return courses_of(facts, month, month, history)
     own = {segment.name: segment for segment in facts.segments}
     found: dict[str | None, Course] = {}
     for name, course in courses.items():
