@@ -130,7 +130,7 @@ def situation(facts: editions.Facts, edition: Edition, history: LeadCounts | Non
         origin=edition.origin,
         unknown=edition.scorecard.unknown,
     )
-    courses = editions.courses_of(facts, month, month, history)
+    courses = editions.courses_of(facts, month, history)
     return Situation(
         facts=facts,
         due=due,

@@ -8,11 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from digest.preview.pages import actions, calendar, edition, static, what_if, worksheet
+from digest.preview.pages import (
+    actions,
+    calendar,
+    edition,
+    figures,
+    history,
+    month,
+    static,
+    what_if,
+    worksheet,
+)
 
 PAGES = (
     *edition.PAGES,
+    *figures.PAGES,
     *actions.PAGES,
+    *month.PAGES,
+    *history.PAGES,
     *calendar.PAGES,
     *static.PAGES,
     *worksheet.PAGES,
@@ -24,7 +37,10 @@ def tabs(gettext: Callable[[str], str]) -> tuple[tuple[str, str], ...]:
     """Return the pages of a digest that every page links to: (last part of the path, words)."""
     return (
         ("", gettext("Edition")),
+        ("month", gettext("Month")),
+        ("figures", gettext("Figures")),
         ("worksheet", gettext("Worksheet")),
         ("what-if", gettext("What if")),
         ("calendar", gettext("Calendar")),
+        ("history", gettext("History")),
     )

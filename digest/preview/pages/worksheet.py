@@ -81,7 +81,7 @@ def page(asked: Asked) -> Response:
         heads=_heads(words),
         elsewhere=_elsewhere(places),
         window=_window(words, found),
-        doubts=[str(error).partition("\n")[0] for error in found.trouble],
+        missing=[str(error).partition("\n")[0] for error in found.trouble],
         changes=_changes(words, found),
         refused=_refused(found, words),
     )
