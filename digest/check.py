@@ -17,13 +17,12 @@ from digest.compose import (
     facts_of,
     history_of,
     latest_business_date,
-    measured_window,
     month_before,
     nothing_there,
 )
 from digest.connectors import Checks, Connector, Costs
 from digest.due import today_of
-from digest.editions import CountingPlan, Month, Months, counting_plan
+from digest.editions import CountingPlan, Month, Months, counting_plan, measured_window
 from digest.errors import ConfigError, ConnectorError, DigestError, nearest
 from digest.ledger import Place, new_ledger, read_ledger
 from digest.model import Finding, LeadCounts, Note, NoteCode, Period

@@ -31,8 +31,8 @@ LANGUAGES = ("en", "de", "de-CH", "fr", "it")
 _AGAIN_SECONDS = 5.0
 EVERYWHERE = ("--quiet", "-q", "--verbose", "-v", "--json-logs")
 ORDER = (
-    *("demo", "init", "check", "show", "render", "send", "schedule", "history", "resolve"),
-    *("worksheet", "enqueue", "worker", "fleet"),
+    *("demo", "init", "check", "show", "render", "preview", "send", "schedule", "history"),
+    *("resolve", "worksheet", "enqueue", "worker", "fleet"),
 )
 
 
@@ -219,19 +219,30 @@ def cli(ctx: click.Context, *, quiet: bool, verbose: bool, json_logs: bool) -> N
 @cli.command(
     short_help="See it work, without credentials.",
     epilog=examples(
-        "digest demo\ndigest demo my-folder --language de-CH\ndigest demo --date 2026-05-04"
+        "digest demo\ndigest demo --serve                 and look at it in a browser\n"
+        "digest demo my-folder --language de-CH\ndigest demo --date 2026-05-04"
     ),
 )
 @click.argument("folder", default="digest-demo", type=click.Path(path_type=Path, file_okay=False))
 @DATE
 @LANGUAGE
+@click.option("--serve", is_flag=True, help="Then open it in a browser, until Ctrl-C.")
+@click.option("--no-browser", is_flag=True, help="With --serve: only print the address.")
 @click.pass_obj
-def demo(world: World, folder: Path, day: date | None, language: str | None) -> None:
+def demo(
+    world: World,
+    *,
+    folder: Path,
+    day: date | None,
+    language: str | None,
+    serve: bool,
+    no_browser: bool,
+) -> None:
     """Build a sample CRM, worksheet and config in FOLDER and send today's digest to a local inbox.
 
     Needs no credentials and no network. FOLDER is rewritten when it holds an earlier demo.
     """
-    from digest.demo import run
+    from digest.demo import run, serving
 
     wanted = day or world.clock().astimezone(ZoneInfo("Europe/Zurich")).date()
     with working("building the sample company and sending its digest"):
@@ -243,6 +254,9 @@ def demo(world: World, folder: Path, day: date | None, language: str | None) -> 
             command=as_typed(),
         )
     click.echo(shown)
+    if serve:
+        with serving(folder):
+            show_in_browser(world, [folder / "digest.toml"], no_browser=no_browser)
 
 
 # ---------------------------------------------------------------------------- reading an edition
@@ -349,6 +363,95 @@ def render(world: World, config: Path, out: Path, day: date | None, language: st
     edition = edition_of(world, settings, day)
     for path in write_edition(settings, edition, out, language=language, now=world.clock()):
         click.echo(str(path))
+
+
+@cli.command(
+    short_help="Open the edition in a browser before anybody gets it.",
+    epilog=examples(
+        "digest preview digest.toml\n"
+        "digest preview /etc/digest/           every digest of a folder\n"
+        "digest preview                        made-up scenarios, without settings\n"
+        "digest preview digest.toml --export pages/   all of it as files, without recipients"
+    ),
+)
+@click.argument("config", nargs=-1, type=click.Path(path_type=Path))
+@click.option("--port", type=click.IntRange(1, 65535), help="Default: the first free from 8765.")
+@click.option("--offline", is_flag=True, help="Never ask the source; show what was sent.")
+@click.option("--no-browser", is_flag=True, help="Only print the address.")
+@click.option(
+    "--export",
+    "folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Write every page as files to this folder instead.",
+)
+@click.option(
+    "--date", "days", multiple=True, type=Day(), help="With --export: these editions; repeatable."
+)
+@click.option("--with-history", is_flag=True, help="With --export: what was sent, too.")
+@click.pass_obj
+def preview(
+    world: World,
+    *,
+    config: Sequence[Path],
+    port: int | None,
+    offline: bool,
+    no_browser: bool,
+    folder: Path | None,
+    days: Sequence[date],
+    with_history: bool,
+) -> None:
+    """Open the edition in a browser on this computer, with where each number comes from.
+
+    Sends nothing to recipients and writes no file but those of --export. Ends with Ctrl-C.
+    """
+    if folder is None and (days or with_history):
+        raise click.UsageError("--date and --with-history say what --export writes")
+    if folder is not None:
+        from digest.preview import Wanted, write_pages
+
+        wanted = Wanted(
+            config=config,
+            environment=world.environment,
+            clock=world.clock,
+            offline=offline,
+        )
+        with working("writing the pages"):
+            count = write_pages(wanted, folder, dates=days, history=with_history)
+        click.echo(f"wrote {count} files; open {folder / 'index.html'}")
+        return
+    show_in_browser(world, config, port=port, offline=offline, no_browser=no_browser)
+
+
+def show_in_browser(
+    world: World,
+    config: Sequence[Path],
+    *,
+    port: int | None = None,
+    offline: bool = False,
+    no_browser: bool = False,
+) -> None:
+    """Answer a browser on this computer until Ctrl-C."""
+    from digest.preview import Wanted, serve
+
+    serve(
+        Wanted(
+            config=config,
+            environment=world.environment,
+            clock=world.clock,
+            port=port,
+            offline=offline,
+            tell=click.echo,
+            open_browser=None if no_browser else open_browser,
+        )
+    )
+
+
+def open_browser(address: str) -> None:
+    """Open an address in the person's browser, where there is one."""
+    import webbrowser
+
+    with suppress(webbrowser.Error):
+        webbrowser.open(address)
 
 
 # ---------------------------------------------------------------------------------------- sending

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from digest import editions, sla
 from digest.errors import ConfigError, ConnectorError, Reason
 from digest.followup import follow_up
-from digest.model import Note, NoteCode, Period, add_months, local_instant, month_start
+from digest.model import Note, NoteCode, Period, local_instant
 from digest.tally import with_leads
 
 if TYPE_CHECKING:
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
         LeadCounts,
     )
     from digest.settings import Settings
-
-MEASURED_MONTHS = 6  # domain rule: close rate and deal size come from the last six complete months
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,7 +299,7 @@ def measured_deals(
     """
     if settings.deals is None:
         return None
-    window = measured_window(day, settings.timezone)
+    window = editions.measured_window(day, settings.timezone)
     deals = settings.deals.deal_statistics(window=window, segments=settings.segments, now=now)
     same: object = settings.connector
     if settings.deals is same:
@@ -309,12 +307,6 @@ def measured_deals(
     held = counted is not None and set(window.days()) <= set(counted.period.days())
     counts = counted if counted is not None and held else _count(settings, window, now)
     return with_leads(deals, counts.rows)
-
-
-def measured_window(day: date, timezone: str) -> Period:
-    """Return the complete months in which deals are measured."""
-    this_month = month_start(day)
-    return Period(add_months(this_month, -MEASURED_MONTHS), this_month, timezone)
 
 
 def _opens_week(settings: Settings, day: date, previous: Edition | None) -> bool:

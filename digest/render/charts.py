@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from fractions import Fraction
+from functools import lru_cache
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
@@ -87,6 +88,7 @@ def _staircase(weights: Sequence[tuple[date, Fraction]], goal: int | None) -> tu
     return tuple(float(goal * upto / whole) for upto in accumulate(weight for _, weight in weights))
 
 
+@lru_cache(maxsize=16)  # a preview shows the same picture again with every saved template
 def png(picture: Waterfall, locale: Locale) -> bytes:
     """Draw the waterfall: 1184 x 480 pixels, opaque, the same bytes on every run of one version."""
     import matplotlib as mpl

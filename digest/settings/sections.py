@@ -271,6 +271,14 @@ class HeartbeatSection:
 
 
 @dataclass(frozen=True)
+class PreviewSection:
+    """[preview]: to whom `digest preview` may send a test."""
+
+    test_recipients: TextOrTexts = ()
+    slack_channel: Text | None = None
+
+
+@dataclass(frozen=True)
 class Retention:
     """[retention]: how long `digest history --purge` keeps what is settled, in days."""
 

@@ -49,6 +49,20 @@ class Alerts:
     slack: Channel | None = None
 
 
+@dataclass(frozen=True)
+class Tests:
+    """To whom the preview may send a test, and by what.
+
+    Attributes:
+        mail: the digest's mail channel; None without one. addresses: the only ones it may write to.
+        slack: the channel that tests are posted to, None for none.
+    """
+
+    mail: Channel | None = None
+    addresses: tuple[str, ...] = ()
+    slack: Channel | None = None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """One digest, ready to run. No field shows a secret.
@@ -67,7 +81,8 @@ class Settings:
         on_partial: whether deals or follow-up that do not answer hold it too, while there is time.
         notify_team_when_held: the recipients of a held edition get one plain line.
         unassigned_leads, unassigned_share: from here on leads without a segment call for a warning.
-        alerts: whom to tell. heartbeat: address of the dead-man's switch, None for none.
+        alerts: whom to tell. tests: to whom the preview may send a test.
+        heartbeat: address of the dead-man's switch, None for none.
         metrics_file: where figures for Prometheus are written after each send, None for nowhere.
         account: what the limits of the source belong to, where a fleet cannot tell; None for what it can.
         warnings: what works but deserves a look, as sentences.
@@ -113,6 +128,7 @@ class Settings:
     brand: Brand
     fiscal_periods: tuple[FiscalPeriod, ...]
     alerts: Alerts = Alerts()
+    tests: Tests = Tests()
     heartbeat: Secret | None = None
     metrics_file: Path | None = None
     account: str | None = None

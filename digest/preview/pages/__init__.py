@@ -1,0 +1,26 @@
+"""The preview's pages.
+
+To add one: write its module with a PAGES tuple, then add its line here; one that people reach from
+everywhere gets a line in `tabs` too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from digest.preview.pages import actions, calendar, edition, static
+
+PAGES = (
+    *edition.PAGES,
+    *actions.PAGES,
+    *calendar.PAGES,
+    *static.PAGES,
+)
+
+
+def tabs(gettext: Callable[[str], str]) -> tuple[tuple[str, str], ...]:
+    """Return the pages of a digest that every page links to: (last part of the path, words)."""
+    return (
+        ("", gettext("Edition")),
+        ("calendar", gettext("Calendar")),
+    )
