@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from digest.preview.pages import actions, calendar, edition, static
+from digest.preview.pages import actions, calendar, edition, lint, static
 
 PAGES = (
     *edition.PAGES,
     *actions.PAGES,
     *calendar.PAGES,
+    *lint.PAGES,
     *static.PAGES,
 )
 
@@ -23,4 +24,5 @@ def tabs(gettext: Callable[[str], str]) -> tuple[tuple[str, str], ...]:
     return (
         ("", gettext("Edition")),
         ("calendar", gettext("Calendar")),
+        ("lint", gettext("Checks")),
     )
