@@ -21,7 +21,7 @@ from digest.errors import ConfigError, ConnectorError, DigestError, LedgerError
 from digest.heartbeat import Ping, run_id, send_ping
 from digest.ledger import AT_WORK, WAITING, RunState, State, current_owner, read_ledger
 from digest.model import local_instant
-from digest.telling import GATHERED, Memory, Teller, ways_of
+from digest.telling import GATHERED, Memory, Teller, Way, ways_of
 
 if TYPE_CHECKING:
     from digest.delivery import Outcome
@@ -47,6 +47,7 @@ def operate(
     day: date | None = None,
     accept_drop: bool = False,
     gathered: float = GATHERED,
+    ways: Sequence[Way] | None = None,
 ) -> Report:
     """Send what is due as `send_digest` does, and tell whoever has to know what came of it.
 
@@ -59,11 +60,12 @@ def operate(
         day: as in `send_digest`; a person who names a date is told on the terminal what holds it.
         accept_drop: likewise.
         gathered: seconds that a fact found during the send waits for others of its kind.
+        ways: to the operator; None for those of the settings.
 
     Raises:
         DigestError: as `send_digest`, after the operator was told.
     """
-    watch = _Watch(settings, now, journal, day, gathered)
+    watch = _Watch(settings, now, journal, day, gathered, ways)
     try:
         report = send_digest(
             settings, replace(now, hear=watch.hear), day=day, accept_drop=accept_drop
@@ -87,6 +89,7 @@ class _Watch:
     journal: Journal
     named: date | None
     gathered: float
+    ways: Sequence[Way] | None = None
     frozen: bool = False
     # The run as it was before this call, which gives up on what is late.
     before: str | None = field(default=None, init=False)
@@ -387,18 +390,24 @@ class _Watch:
             title=settings.title,
             zone=settings.timezone,
             host=current_owner().host,
-            ways=ways_of(
-                settings.alerts,
-                settings.heartbeat,
-                rid=self.run,
-                clock=self.now.clock,
-                zone=settings.timezone,
-            ),
+            ways=self._ways(),
             memory=self.memory,
             clock=self.now.clock,
             redact=self.journal.redact,
             say=self.now.tell,
             gathered=self.gathered,
+        )
+
+    def _ways(self) -> Sequence[Way]:
+        if self.ways is not None:
+            return self.ways
+        settings = self.settings
+        return ways_of(
+            settings.alerts,
+            settings.heartbeat,
+            rid=self.run,
+            clock=self.now.clock,
+            zone=settings.timezone,
         )
 
     def _tell(self, found: Sequence[Alert]) -> None:

@@ -179,8 +179,10 @@ def assemble(path: Path, data: Table, mistakes: Mistakes) -> Settings | None:
         tests=tests,
         heartbeat=heartbeat,
         metrics_file=reading.folder / head.metrics_file if head.metrics_file else None,
+        account=head.account,
         warnings=mistakes.warnings,
         lines=MappingProxyType(dict(mistakes.lines)),
+        inherited=MappingProxyType(dict(mistakes.inherited_lines())),
     )
 
 

@@ -226,6 +226,7 @@ class Head:
     templates: Text | None = None
     fiscal_periods: Text | None = None
     metrics_file: Text | None = None
+    account: Text | None = None
 
 
 @dataclass(frozen=True)

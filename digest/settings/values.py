@@ -16,6 +16,7 @@ from digest.connectors import Connector, MeasuresDeals, MeasuresFollowUp
 from digest.followup import Promise
 from digest.ledger import Place
 from digest.model import Brand, Secret, Segment
+from digest.settings.inheritance import DEFAULTS
 from digest.settings.lines import Path as KeyPath
 from digest.sla import Plan
 from digest.workdays import Calendar
@@ -83,8 +84,9 @@ class Settings:
         alerts: whom to tell. tests: to whom the preview may send a test.
         heartbeat: address of the dead-man's switch, None for none.
         metrics_file: where figures for Prometheus are written after each send, None for nowhere.
+        account: what the limits of the source belong to, where a fleet cannot tell; None for what it can.
         warnings: what works but deserves a look, as sentences.
-        lines: on which line of the file a key stands.
+        lines: on which line of the file a key stands. inherited: the same of the folder's defaults.
     """
 
     path: Path
@@ -129,8 +131,10 @@ class Settings:
     tests: Tests = Tests()
     heartbeat: Secret | None = None
     metrics_file: Path | None = None
+    account: str | None = None
     warnings: tuple[str, ...] = ()
     lines: Mapping[KeyPath, int] = field(default_factory=dict, repr=False)
+    inherited: Mapping[KeyPath, int] = field(default_factory=dict, repr=False)
 
     @property
     def folder(self) -> Path:
@@ -148,8 +152,9 @@ class Settings:
             return mistake
         entry = f"[{said['entry']}]" if said["entry"] else ""
         for table in _CONNECTOR_TABLES:
-            line = self.lines.get((*table, *said["key"].split(".")))
-            if line is not None:
-                key = ".".join(map(str, (*table, said["key"])))
-                return f"{self.path.name}, line {line}, {key}{entry}: {said['what']}"
+            path = (*table, *said["key"].split("."))
+            key = ".".join(map(str, (*table, said["key"])))
+            for name, lines in ((self.path.name, self.lines), (DEFAULTS, self.inherited)):
+                if path in lines:
+                    return f"{name}, line {lines[path]}, {key}{entry}: {said['what']}"
         return mistake

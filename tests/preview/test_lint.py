@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 from starlette.testclient import TestClient
 
 from digest import check
 from digest.preview.app import application
+from digest.resources import templates_folder
 from digest.settings import load
 from tests.preview.conftest import BASE, PORT, Stage
-from tests.preview.workshop import DAY_AFTER, copied, day_after, files_behind
+from tests.preview.workshop import DAY_AFTER, change, copied, day_after, files_behind
 
 
 def browser(config: Path) -> TestClient:
@@ -21,14 +23,20 @@ def browser(config: Path) -> TestClient:
     return ask
 
 
-def spoiled(demo: Path, folder: Path) -> Path:
+def with_piece(demo: Path, folder: Path, piece: str) -> Path:
+    """Copy the demo with a template of its own that says one thing more."""
     config = copied(demo, folder)
     own = config.parent / "templates" / "parts"
     own.mkdir()
-    (own / "value.mjml").write_text(
-        '<mj-text color="#cccccc">Pale words, <a href="https://a.example">here</a></mj-text>'
-    )
+    verdict = own / "verdict.mjml"
+    shutil.copy(templates_folder() / "parts" / "verdict.mjml", verdict)
+    change(verdict, "</mj-column>", f"{piece}</mj-column>")
     return config
+
+
+def spoiled(demo: Path, folder: Path) -> Path:
+    piece = '<mj-text color="#cccccc">Pale, <a href="https://a.example">here</a></mj-text>'
+    return with_piece(demo, folder, piece)
 
 
 def test_our_own_mail_has_nothing_but_notes(stage: Stage) -> None:
@@ -58,10 +66,8 @@ def test_only_a_known_mail_program_can_be_asked_about(stage: Stage) -> None:
 
 
 def test_a_mail_that_is_refused_says_why(demo: Path, tmp_path: Path) -> None:
-    config = copied(demo, tmp_path / "own")
-    own = config.parent / "templates" / "parts"
-    own.mkdir()
-    (own / "value.mjml").write_text('<mj-text><a href="/relative">The leads</a></mj-text>')
+    piece = '<mj-text><a href="/relative">The leads</a></mj-text>'
+    config = with_piece(demo, tmp_path / "own", piece)
 
     text = browser(config).get("/d/demo/lint").text
 

@@ -8,14 +8,30 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from digest.preview.pages import actions, calendar, edition, lint, static
+from digest.preview.pages import (
+    actions,
+    calendar,
+    edition,
+    figures,
+    history,
+    lint,
+    month,
+    static,
+    what_if,
+    worksheet,
+)
 
 PAGES = (
     *edition.PAGES,
+    *figures.PAGES,
     *actions.PAGES,
+    *month.PAGES,
+    *history.PAGES,
     *calendar.PAGES,
     *lint.PAGES,
     *static.PAGES,
+    *worksheet.PAGES,
+    *what_if.PAGES,
 )
 
 
@@ -23,6 +39,11 @@ def tabs(gettext: Callable[[str], str]) -> tuple[tuple[str, str], ...]:
     """Return the pages of a digest that every page links to: (last part of the path, words)."""
     return (
         ("", gettext("Edition")),
+        ("month", gettext("Month")),
+        ("figures", gettext("Figures")),
+        ("worksheet", gettext("Worksheet")),
+        ("what-if", gettext("What if")),
         ("calendar", gettext("Calendar")),
+        ("history", gettext("History")),
         ("lint", gettext("Checks")),
     )

@@ -24,6 +24,7 @@ from digest.preview.desk import Basis, Mail, Showing
 from digest.preview.frame import as_seen, with_pictures
 from digest.preview.guard import FRAME_POLICY
 from digest.preview.page import Asked, Page
+from digest.preview.records import explained
 from digest.render import lint
 from digest.render.locales import languages
 
@@ -69,7 +70,7 @@ def shell(asked: Asked) -> Response:
         showing=showing,
         mail=mail,
         standing=standing(asked, showing),
-        notes=_notes(asked, showing),
+        notes=notes(asked, showing),
         before=before,
         after=after,
         inbox=_inbox(mail),
@@ -141,8 +142,8 @@ def standing(asked: Asked, showing: Showing) -> tuple[str, str]:
     )
 
 
-def _notes(asked: Asked, showing: Showing) -> Iterator[tuple[str, str]]:
-    """What a reader must know beside the standing: (look, sentence)."""
+def notes(asked: Asked, showing: Showing) -> Iterator[tuple[str, str]]:
+    """Yield what a reader must know beside the standing: (look, sentence)."""
     _, words = asked.words.gettext, asked.words
     zone = showing.edition.scorecard.period.timezone
     if showing.trouble is not None:
@@ -332,10 +333,11 @@ _TABS = {
 def frame(asked: Asked) -> Response:
     """Answer the mail itself, for the frame; with nothing changed it is what is sent."""
     showing = asked.desk.show(asked.digest, asked.view)
-    mail, _ = asked.desk.last_good(showing)
-    html = as_seen(
-        with_pictures(mail.html, mail.images), dark=asked.view.dark, images=asked.view.images
-    )
+    mail, broken = asked.desk.last_good(showing)
+    html = mail.html
+    if asked.view.explain and broken is None:
+        html = explained(showing, mail, asked.desk.figures(showing))
+    html = as_seen(with_pictures(html, mail.images), dark=asked.view.dark, images=asked.view.images)
     return HTMLResponse(html, headers={"Content-Security-Policy": FRAME_POLICY})
 
 
