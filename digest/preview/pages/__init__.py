@@ -14,6 +14,7 @@ from digest.preview.pages import (
     edition,
     figures,
     history,
+    lint,
     month,
     static,
     what_if,
@@ -27,6 +28,7 @@ PAGES = (
     *month.PAGES,
     *history.PAGES,
     *calendar.PAGES,
+    *lint.PAGES,
     *static.PAGES,
     *worksheet.PAGES,
     *what_if.PAGES,
@@ -43,4 +45,5 @@ def tabs(gettext: Callable[[str], str]) -> tuple[tuple[str, str], ...]:
         ("what-if", gettext("What if")),
         ("calendar", gettext("Calendar")),
         ("history", gettext("History")),
+        ("lint", gettext("Checks")),
     )
