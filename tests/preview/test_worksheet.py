@@ -21,8 +21,9 @@ from digest.scenarios import HELD, SCENARIOS
 from digest.settings import load
 from digest.whatif import sla_as_toml
 from digest.worksheet import check, load_plan
+from tests.effort import effort
 from tests.preview.conftest import PORT, Served, Stage, staged, wanted
-from tests.preview.test_what_if import plain
+from tests.preview.test_what_if import FEW, plain
 from tests.render.chromium import needs_chromium
 from tests.render.test_accessibility import AXE, FINDINGS, OPTIONS, axe
 
@@ -161,7 +162,7 @@ def test_the_json_has_the_exact_figures_and_their_places(stage: Stage) -> None:
     assert re.fullmatch(r"[0-9a-f]{12}", settings_version)
 
 
-@pytest.mark.parametrize("name", [*SCENARIOS, *HELD])
+@pytest.mark.parametrize("name", effort((*FEW, *HELD), (*SCENARIOS, *HELD)))
 def test_every_scenario_has_its_worksheet_in_every_language(stage: Stage, name: str) -> None:
     for language in languages():
         page = stage.ask.get(f"{PAGE}?scenario={name}&ui={language}")
@@ -187,8 +188,13 @@ ADDRESSES = (
 @needs_chromium
 @pytest.mark.tool
 @pytest.mark.skipif(not AXE.exists(), reason="needs axe-core; `make test` installs it with npm")
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1100, 375])
+@pytest.mark.parametrize(
+    ("scheme", "width"),
+    effort(
+        [("light", 1100), ("dark", 375)],
+        [(scheme, width) for scheme in ("light", "dark") for width in (1100, 375)],
+    ),
+)
 def test_anyone_can_read_worksheet_and_what_if(
     chromium: Browser, served: Served, scheme: str, width: int
 ) -> None:
@@ -212,7 +218,7 @@ def test_anyone_can_read_worksheet_and_what_if(
 
 @needs_chromium
 @pytest.mark.tool
-@pytest.mark.parametrize("language", languages())
+@pytest.mark.parametrize("language", effort(("de-CH",), languages()))
 def test_nothing_is_wider_than_a_phone_in_any_language(
     chromium: Browser, served: Served, language: str
 ) -> None:
