@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
@@ -153,6 +154,7 @@ class Desk:
     _messages: dict[Any, Message] = field(default_factory=dict)
     _figures: dict[Any, Figures] = field(default_factory=dict)
     _good: dict[Any, Message] = field(default_factory=dict)
+    _seconds: dict[Any, float] = field(default_factory=dict)
     _busy: threading.RLock = field(default_factory=threading.RLock)
 
     # ------------------------------------------------------------------------------------ digests
@@ -422,6 +424,7 @@ class Desk:
         key = (fingerprint(edition_to_json(showing.edition)), wanted, showing.digest)
         with self._busy:
             if key not in self._messages:
+                began = time.monotonic()
                 message = (
                     message_for(showing.settings, showing.edition, wanted)
                     if showing.settings
@@ -433,7 +436,12 @@ class Desk:
                 )
                 _keep(self._messages, key, message)
                 _keep(self._good, _same_view(showing), message)
+                self._seconds[_same_view(showing)] = time.monotonic() - began
             return self._messages[key]
+
+    def seconds(self, showing: Showing) -> float | None:
+        """Return how long the last rendering of a view took, None when there was none yet."""
+        return self._seconds.get(_same_view(showing))
 
     def last_good(self, showing: Showing) -> tuple[Mail, ConfigError | None]:
         """Return the mail of a view; while a template is broken the one before, and what is wrong.

@@ -10,10 +10,12 @@ from collections.abc import Callable
 
 from digest.preview.pages import (
     actions,
+    api,
     calendar,
     edition,
     figures,
     history,
+    lint,
     month,
     static,
     what_if,
@@ -27,6 +29,8 @@ PAGES = (
     *month.PAGES,
     *history.PAGES,
     *calendar.PAGES,
+    *lint.PAGES,
+    *api.PAGES,
     *static.PAGES,
     *worksheet.PAGES,
     *what_if.PAGES,
@@ -43,4 +47,5 @@ def tabs(gettext: Callable[[str], str]) -> tuple[tuple[str, str], ...]:
         ("what-if", gettext("What if")),
         ("calendar", gettext("Calendar")),
         ("history", gettext("History")),
+        ("lint", gettext("Checks")),
     )
