@@ -26,6 +26,7 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DBAPIError
 
 from digest.errors import LedgerError
 from digest.ledger import (
@@ -84,6 +85,7 @@ class Reader:
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
+        self._kept: Connection | None = None
 
     def run(self, digest: str, business_date: date, *, correction: int = 0) -> Run | None:
         """Return the run of a digest and date, None when there was none."""
@@ -240,9 +242,28 @@ class Reader:
         return self._backend.describe()
 
     @contextmanager
+    def connected(self) -> Iterator[None]:
+        """Keep one connection for all transactions of a block; otherwise each opens its own.
+
+        For a block that neither waits for long nor forks.
+        """
+        with self._backend.explained():
+            self._kept = self._backend.engine.connect()
+        try:
+            with self._kept:
+                yield
+        finally:
+            self._kept = None
+
+    @contextmanager
     def _transaction(self) -> Iterator[Connection]:
-        with self._backend.explained(), self._backend.engine.begin() as connection:
-            yield connection
+        with self._backend.explained():
+            if self._kept is None:
+                with self._backend.engine.begin() as connection:
+                    yield connection
+            else:
+                with _begun(self._kept):
+                    yield self._kept
 
 
 class Ledger(Reader):
@@ -480,32 +501,35 @@ class Ledger(Reader):
 
     def claim(self, key: str) -> Claim | None:
         """Take a waiting delivery that is due; None when it is not, or another process has it."""
+        with self._change() as (connection, now):
+            return self._take(connection, key, now)
+
+    def _take(self, connection: Connection, key: str, now: datetime) -> Claim | None:
         # The next attempt was set by a caller's clock, so it is compared with a caller's clock.
         due = or_(deliveries.c.next_at.is_(None), deliveries.c.next_at <= self._clock())
-        with self._change() as (connection, now):
-            taken = connection.execute(
-                update(deliveries)
-                .where(deliveries.c.key == key, deliveries.c.state.in_(WAITING), due)
-                .values(
-                    state=State.CLAIMED,
-                    generation=deliveries.c.generation + 1,
-                    attempts=deliveries.c.attempts + 1,
-                    owner=str(self.owner),
-                    lease_until=now + self.claim_lease,
-                    next_at=None,
-                    changed_at=now,
-                )
+        taken = connection.execute(
+            update(deliveries)
+            .where(deliveries.c.key == key, deliveries.c.state.in_(WAITING), due)
+            .values(
+                state=State.CLAIMED,
+                generation=deliveries.c.generation + 1,
+                attempts=deliveries.c.attempts + 1,
+                owner=str(self.owner),
+                lease_until=now + self.claim_lease,
+                next_at=None,
+                changed_at=now,
             )
-            if taken.rowcount != 1:
-                return None
-            query = select(deliveries.c.generation).where(deliveries.c.key == key)
-            claim = Claim(key, connection.execute(query).scalar_one())
-            connection.execute(
-                insert(attempts).values(
-                    key=key, generation=claim.generation, owner=str(self.owner), began_at=now
-                )
+        )
+        if taken.rowcount != 1:
+            return None
+        query = select(deliveries.c.generation).where(deliveries.c.key == key)
+        claim = Claim(key, connection.execute(query).scalar_one())
+        connection.execute(
+            insert(attempts).values(
+                key=key, generation=claim.generation, owner=str(self.owner), began_at=now
             )
-            return claim
+        )
+        return claim
 
     def commit(self, claim: Claim) -> bool:
         """Write down that the next thing sent hands the message over; False: send nothing.
@@ -535,26 +559,15 @@ class Ledger(Reader):
     ) -> bool:
         """Write an attempt's outcome; False when somebody else has decided about it meanwhile."""
         with self._change() as (connection, now):
-            written = connection.execute(
-                update(deliveries)
-                .where(
-                    deliveries.c.key == claim.key,
-                    deliveries.c.generation == claim.generation,
-                    deliveries.c.state.in_(_BEFORE[state]),
-                )
-                .values(
-                    state=state,
-                    note=note,
-                    next_at=next_at,
-                    lease_until=None,
-                    changed_at=now,
-                    sent_at=now if state is State.SENT else None,
-                )
-            )
-            if written.rowcount != 1:
-                return False
-            _end_attempt(connection, claim, now, state, note)
-            return True
+            return _written(connection, claim, state, note, now=now, next_at=next_at)
+
+    def record_and_claim(
+        self, claim: Claim, state: State, note: str, key: str
+    ) -> tuple[bool, Claim | None]:
+        """Do what `record` and then `claim` do, in one commit: each waits for the disk."""
+        with self._change() as (connection, now):
+            ours = _written(connection, claim, state, note, now=now)
+            return ours, self._take(connection, key, now)
 
     def recover(self) -> tuple[Delivery, ...]:
         """Take up what dead or stalled processes left; return those deliveries as they were.
@@ -692,6 +705,19 @@ class Ledger(Reader):
             yield connection, self._backend.now(connection, self._clock)
 
 
+@contextmanager
+def _begun(connection: Connection) -> Iterator[None]:
+    """Begin a transaction on a kept connection, on a fresh one where the server has ended it."""
+    try:
+        transaction = connection.begin()
+    except DBAPIError as error:
+        if not error.connection_invalidated:
+            raise
+        transaction = connection.begin()
+    with transaction:
+        yield
+
+
 def _mark(
     connection: Connection,
     chosen: Sequence[ColumnElement[bool]],
@@ -767,7 +793,10 @@ def _close(connection: Connection, digest: str, until: date) -> None:
 def _count_commit(connection: Connection, key: str) -> Seal:
     facts = {str(name): str(value) for name, value in connection.execute(select(meta))}
     commits = int(facts.get(COMMITS, 0)) + 1
-    _set_commits(connection, commits)
+    if COMMITS in facts:
+        _change_commits(connection, commits)
+    else:
+        _set_commits(connection, commits)
     query = select(deliveries.c.digest, deliveries.c.business_date).where(deliveries.c.key == key)
     digest, day = connection.execute(query).one()
     return Seal(facts["instance_id"], commits, {digest: day})
@@ -775,7 +804,42 @@ def _count_commit(connection: Connection, key: str) -> Seal:
 
 def _set_commits(connection: Connection, commits: int) -> None:
     _insert_new(connection, meta, [{"key": COMMITS, "value": "0"}])
+    _change_commits(connection, commits)
+
+
+def _change_commits(connection: Connection, commits: int) -> None:
     connection.execute(update(meta).where(meta.c.key == COMMITS).values(value=str(commits)))
+
+
+def _written(
+    connection: Connection,
+    claim: Claim,
+    state: State,
+    note: str,
+    *,
+    now: datetime,
+    next_at: datetime | None = None,
+) -> bool:
+    written = connection.execute(
+        update(deliveries)
+        .where(
+            deliveries.c.key == claim.key,
+            deliveries.c.generation == claim.generation,
+            deliveries.c.state.in_(_BEFORE[state]),
+        )
+        .values(
+            state=state,
+            note=note,
+            next_at=next_at,
+            lease_until=None,
+            changed_at=now,
+            sent_at=now if state is State.SENT else None,
+        )
+    )
+    if written.rowcount != 1:
+        return False
+    _end_attempt(connection, claim, now, state, note)
+    return True
 
 
 def _end_attempt(

@@ -4,10 +4,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import event
 
 from digest import delivery
 from digest.channels import Channel
@@ -893,6 +895,32 @@ def test_a_call_asked_to_end_stops_before_the_next_recipient(
 
 
 @pytest.mark.failure("P2")
+def test_what_was_claimed_for_later_is_given_back_by_a_call_that_ends(
+    sender: Sender, outbox: Outbox
+) -> None:
+    steps: list[str] = []
+
+    result = sender.send(hook=steps.append, stop=lambda: steps[-1:] == ["recorded"])
+
+    assert exit_and_states(result) == (4, ["sent", "pending", "pending"])
+    assert "not sent yet (stopped before it was begun)" in result.lines[1]
+    assert exit_and_states(sender.send()) == (0, ["sent"] * 3)
+    assert outbox.tried == list(TEAM)
+
+
+def test_a_message_costs_two_commits(sender: Sender, ledger: Ledger) -> None:
+    commits: list[int] = []
+    event.listen(ledger._backend.engine, "commit", lambda _: commits.append(1))
+    at: list[int] = []
+
+    sender.send(hook=lambda step: at.append(len(commits)) if step == "claimed" else None)
+
+    written = [later - before for before, later in pairwise(at)]
+    # The commit, the outcome with the next claim, and the reading of the frozen bytes.
+    assert written == [3, 3]
+
+
+@pytest.mark.failure("P2")
 def test_a_call_asked_to_end_in_the_middle_stops_before_the_dot(
     sender: Sender, outbox: Outbox
 ) -> None:
@@ -1077,6 +1105,23 @@ def test_an_outcome_that_can_be_written_a_moment_later_is_written(
 
     assert sender.send().exit_code == 0
     assert clock.slept == [1, 1]
+
+
+def test_an_outcome_is_written_alone_where_there_is_no_room_for_the_next_claim(
+    tmp_path: Path, clock: Clock, outbox: Outbox
+) -> None:
+    class Tight(Ledger):
+        def record_and_claim(
+            self, claim: Claim, state: State, note: str, key: str
+        ) -> tuple[bool, Claim | None]:
+            del claim, state, note, key
+            raise LedgerError("ledger is full", remedy="free space", passing=True)
+
+    sender = Sender(a_ledger(tmp_path / "l.db", clock, kind=Tight), clock, {"mail": outbox})
+
+    assert exit_and_states(sender.send()) == (0, ["sent"] * 3)
+    assert clock.slept == [1, 1]
+    assert outbox.tried == list(TEAM)
 
 
 def test_an_outcome_that_cannot_be_written_is_told_and_never_sent_again(
