@@ -697,6 +697,7 @@ def _look(job: _Job, rows: Sequence[Delivery]) -> None:
             if receipt is not None:
                 _record(job, row, Claim(row.key, row.generation), State.SENT, receipt)
                 _complete(job, session, envelope, receipt)
+                _mark_what_was_corrected(job, session, row)
 
 
 def _complete(job: _Job, session: Session, envelope: Envelope, receipt: str) -> None:
@@ -705,6 +706,29 @@ def _complete(job: _Job, session: Session, envelope: Envelope, receipt: str) -> 
         warning = session.complete(envelope, receipt)
         if warning is not None:
             job.remarks[envelope.key] = warning
+
+
+def _mark_what_was_corrected(job: _Job, session: Session, row: Delivery) -> None:
+    """Let a channel mark the edition of a correction that was only found later."""
+    edition = _corrected(job, session, row)
+    if edition is None:
+        return
+    original, receipt = edition
+    # Only a session that corrects in place has an edition to mark.
+    warning = cast("CorrectsInPlace", session).mark_corrected(original=original, receipt=receipt)
+    if warning is not None:
+        job.remarks[row.key] = warning
+
+
+def _corrected(job: _Job, session: Session, row: Delivery) -> tuple[Envelope, str] | None:
+    """Return the edition that a correction is about, and what its delivery returned, where it stands."""
+    if not (job.correction and isinstance(session, CorrectsInPlace)):
+        return None
+    key = delivery_key(job.digest_id, job.business_date, row.channel, row.recipient)
+    first = job.ledger.delivery(key)
+    if first is None:
+        return None
+    return Envelope(first.key, first.recipient, job.ledger.message(first)), first.note or ""
 
 
 # -------------------------------------------------------------------------------------- one delivery
@@ -810,15 +834,13 @@ def _handed_over(
     job: _Job, session: Session, row: Delivery, envelope: Envelope, gate: _Gate
 ) -> str:
     """Deliver a message, a correction in its edition's place where the channel can."""
-    if job.correction and isinstance(session, CorrectsInPlace):
-        key = delivery_key(job.digest_id, job.business_date, row.channel, row.recipient)
-        first = job.ledger.delivery(key)
-        if first is not None:
-            original = Envelope(first.key, first.recipient, job.ledger.message(first))
-            return session.deliver_correction(
-                envelope, original=original, receipt=first.note or "", commit=gate
-            )
-    return session.deliver(envelope, commit=gate)
+    edition = _corrected(job, session, row)
+    if edition is None:
+        return session.deliver(envelope, commit=gate)
+    original, receipt = edition
+    return cast("CorrectsInPlace", session).deliver_correction(
+        envelope, original=original, receipt=receipt, commit=gate
+    )
 
 
 def _record_failure(

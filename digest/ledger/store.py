@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+import json
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -47,7 +48,16 @@ from digest.ledger.histories import History, read_history, write_history
 from digest.ledger.leases import Lease
 from digest.ledger.owner import Owner, read_owner
 from digest.ledger.seal import Seal, write_seal
-from digest.ledger.tables import COMMITS, attempts, closed, contents, deliveries, meta, runs
+from digest.ledger.tables import (
+    COMMITS,
+    STAGES,
+    attempts,
+    closed,
+    contents,
+    deliveries,
+    meta,
+    runs,
+)
 
 CLAIM_LEASE = timedelta(seconds=480)
 COMMIT_LEASE = timedelta(seconds=660)  # the 600 s wait for the reply and a minute
@@ -357,6 +367,11 @@ class Ledger(Reader):
             stored = select(contents.c.content).join(runs, runs.c.edition == contents.c.sha256)
             frozen: bytes = connection.execute(stored.where(*run)).scalar_one()
             return frozen.decode()
+
+    def keep_stages(self, seconds: Mapping[str, float]) -> None:
+        """Keep how long the stages of the last run took, of whichever digest it was."""
+        with self._transaction() as connection:
+            _set_fact(connection, STAGES, json.dumps(dict(seconds)))
 
     def keep_history(self, digest: str, history: History) -> None:
         """Keep the closed months' counts until they are read anew."""
@@ -793,22 +808,21 @@ def _close(connection: Connection, digest: str, until: date) -> None:
 def _count_commit(connection: Connection, key: str) -> Seal:
     facts = {str(name): str(value) for name, value in connection.execute(select(meta))}
     commits = int(facts.get(COMMITS, 0)) + 1
-    if COMMITS in facts:
-        _change_commits(connection, commits)
-    else:
-        _set_commits(connection, commits)
+    _set_commits(connection, commits, new=COMMITS not in facts)
     query = select(deliveries.c.digest, deliveries.c.business_date).where(deliveries.c.key == key)
     digest, day = connection.execute(query).one()
     return Seal(facts["instance_id"], commits, {digest: day})
 
 
-def _set_commits(connection: Connection, commits: int) -> None:
-    _insert_new(connection, meta, [{"key": COMMITS, "value": "0"}])
-    _change_commits(connection, commits)
+def _set_commits(connection: Connection, commits: int, *, new: bool = True) -> None:
+    _set_fact(connection, COMMITS, str(commits), new=new)
 
 
-def _change_commits(connection: Connection, commits: int) -> None:
-    connection.execute(update(meta).where(meta.c.key == COMMITS).values(value=str(commits)))
+def _set_fact(connection: Connection, key: str, value: str, *, new: bool = True) -> None:
+    """Write a fact about the whole ledger; `new` when it may not be there yet."""
+    if new:
+        _insert_new(connection, meta, [{"key": key, "value": value}])
+    connection.execute(update(meta).where(meta.c.key == key).values(value=value))
 
 
 def _written(
