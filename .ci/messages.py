@@ -1,7 +1,8 @@
 """Bring the translations up to date: `python .ci/messages.py [LANGUAGE...]`.
 
-Collects the messages of code and templates, merges them into templates/locale/*/LC_MESSAGES/digest.po
-(a new LANGUAGE gets a fresh file), and compiles each to the .mo that ships. The catalogue of a country,
+Collects the messages of code and templates, merges them into templates/locale/*/LC_MESSAGES/*.po (a new
+LANGUAGE gets fresh files), and compiles each to the .mo that ships. `digest` is what is sent, `preview` the
+pages of the preview. The catalogue of a country,
 such as de_CH, holds only what the country says otherwise; a fresh one lists every message, and what stays
 empty is taken from the language.
 """
@@ -22,11 +23,18 @@ ALWAYS = datetime(2026, 1, 1, tzinfo=UTC)
 ROOT = Path(__file__).resolve().parent.parent
 LOCALE = ROOT / "templates" / "locale"
 KEYWORDS = {"gettext": None, "_": None, "ngettext": (1, 2)}
-SOURCES = (
-    (ROOT / "digest" / "render", [("**.py", "python")]),
-    (ROOT / "templates", [("**.mjml", "jinja2"), ("**.txt", "jinja2")]),
-)
-
+SOURCES = {
+    "digest": (
+        # The remarks are read in the preview only.
+        (ROOT / "digest" / "render", [("review.py", "ignore"), ("**.py", "python")]),
+        (ROOT / "templates", [("**.mjml", "jinja2"), ("**.txt", "jinja2")]),
+    ),
+    "preview": (
+        (ROOT / "digest" / "preview", [("**.py", "python")]),
+        (ROOT / "digest" / "render", [("review.py", "python")]),
+        (ROOT / "templates" / "preview", [("**.html", "jinja2")]),
+    ),
+}
 
 CHANGES_WITH_EVERY_RUN = tuple(
     f'"{name}:'.encode()
@@ -42,10 +50,10 @@ CHANGES_WITH_EVERY_RUN = tuple(
 )
 
 
-def messages() -> Catalog:
+def messages(domain: str = "digest") -> Catalog:
     """Collect every message of code and templates."""
     catalog = Catalog(charset="utf-8", fuzzy=False)
-    for folder, methods in SOURCES:
+    for folder, methods in SOURCES[domain]:
         for name, _line, message, comments, context in extract_from_dir(
             str(folder), method_map=methods, keywords=KEYWORDS
         ):
@@ -83,7 +91,7 @@ def mo(catalog: Catalog) -> bytes:
 def update(path: Path) -> list[str]:
     """Merge the current messages into a catalogue, compile it, and return what is untranslated."""
     catalog = read(path) if path.exists() else Catalog(locale=path.parent.parent.name, fuzzy=False)
-    catalog.update(messages(), no_fuzzy_matching=True)
+    catalog.update(messages(path.stem), no_fuzzy_matching=True)
     if path.exists() and of_a_country(path):
         catalog = without_the_empty(catalog)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -118,9 +126,11 @@ def main() -> int:
     asked = sys.argv[1:] or sorted(path.name for path in LOCALE.iterdir() if path.is_dir())
     missing = 0
     for language in asked:
-        for message in update(LOCALE / language.replace("-", "_") / "LC_MESSAGES" / "digest.po"):
-            missing += 1
-            print(f"{language}: not translated: {message}")
+        folder = LOCALE / language.replace("-", "_") / "LC_MESSAGES"
+        for domain in SOURCES:
+            for message in update(folder / f"{domain}.po"):
+                missing += 1
+                print(f"{language}: {domain}: not translated: {message}")
     return 1 if missing else 0
 
 

@@ -325,7 +325,8 @@ class Letter:
     text: str
 
 
-_URGENT = (
+# The causes, the most urgent first.
+URGENT = (
     *(Cause.UNKNOWN, Cause.LEDGER, Cause.BUG, Cause.EXPIRED, Cause.ALL_REFUSED, Cause.CHANNEL),
     *(Cause.CONFIG, Cause.TEMPLATE, Cause.SOURCE_AUTH, Cause.SOURCE_QUOTA, Cause.DROP),
     *(Cause.SOURCE_TRANSIENT, Cause.SOURCE_OVERFLOW, Cause.SOURCE_UNRECONCILED),
@@ -335,7 +336,7 @@ _URGENT = (
 
 def letter(alerts: Sequence[Alert], *, title: str, host: str, now: datetime, zone: str) -> Letter:
     """Write alerts of one digest down, the most urgent first; those of a kind share a paragraph."""
-    ordered = sorted(alerts, key=lambda one: (_URGENT.index(one.cause), one.business_date))
+    ordered = sorted(alerts, key=lambda one: (URGENT.index(one.cause), one.business_date))
     groups = [
         list(group) for _, group in groupby(ordered, key=lambda one: (one.cause, one.business_date))
     ]
@@ -358,15 +359,16 @@ def _section(group: Sequence[Alert], *, several: bool) -> str:
     return "\n\n".join(
         [
             *head,
-            *_titled("What happened", (one.happened for one in group)),
-            *_titled("Who did not get what", (one.missed for one in group)),
-            *_titled("What happens next by itself", (one.follows for one in group)),
-            *_titled("What to run", (one.command for one in group)),
+            *titled("What happened", (one.happened for one in group)),
+            *titled("Who did not get what", (one.missed for one in group)),
+            *titled("What happens next by itself", (one.follows for one in group)),
+            *titled("What to run", (one.command for one in group)),
         ]
     )
 
 
-def _titled(title: str, sentences: Iterable[str]) -> Iterable[str]:
+def titled(title: str, sentences: Iterable[str]) -> Iterable[str]:
+    """Yield a paragraph of the different sentences under a title; none when all are empty."""
     different = [one for one in dict.fromkeys(sentences) if one]
     if different:
         yield "\n".join((f"{title}:", *map(_wrapped, different)))

@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
+from functools import cached_property
 from math import ceil, floor
 
-from digest.forecast import History, cdf, chance_of_zero, forecast_from, prior
+from digest.forecast import History, Prior, cdf, chance_of_zero, forecast_from, prior
 from digest.model import (
     UNASSIGNED,
     Bridge,
@@ -67,7 +68,9 @@ class Thresholds:
 DEFAULT_THRESHOLDS = Thresholds()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(
+    frozen=True
+)  # without slots: what follows from it is kept, for a what-if asks again and again
 class Course:
     """What paces one row: the weighted days of the month, and earlier months' days for the forecast.
 
@@ -81,15 +84,33 @@ class Course:
     start: date | None = None
     workdays: tuple[Workday, ...] | None = None
 
+    @cached_property
+    def known(self) -> Prior | None:
+        """What the earlier months say of the leads per weight of day."""
+        return prior(self.history)
+
+    def with_days(self, days: tuple[Workday, ...]) -> Course:
+        """Return the course of other days of the month; what earlier months say stays, unasked again."""
+        other = replace(self, days=days)
+        vars(other)["known"] = self.known
+        return other
+
+    @cached_property
+    def _splits(self) -> dict[date, tuple[Fraction, Fraction, Fraction]]:
+        return {}
+
     def split(self, cut_off: date) -> tuple[Fraction, Fraction, Fraction]:
         """Weight of the month, of the days up to and including the cut-off, and of the others."""
-        whole, elapsed = weight_of(self.days), weight_of(self.days, cut_off)
-        return whole, elapsed, whole - elapsed
+        if cut_off not in self._splits:
+            whole, elapsed = weight_of(self.days), weight_of(self.days, cut_off)
+            self._splits[cut_off] = whole, elapsed, whole - elapsed
+        return self._splits[cut_off]
 
     def workdays_left(self, cut_off: date) -> Fraction:
         """Workdays after the cut-off by the calendar, whatever pacing makes of them."""
-        days = self.days if self.workdays is None else self.workdays
-        return weight_of(days) - weight_of(days, cut_off)
+        if self.workdays is None:
+            return self.split(cut_off)[2]
+        return weight_of(self.workdays) - weight_of(self.workdays, cut_off)
 
 
 # ------------------------------------------------------------------------------------------ rounding
@@ -196,7 +217,7 @@ def _row(
     figures = replace(draft, workdays=whole, elapsed=elapsed, remaining=remaining)
     if draft.actual is not None:
         figures = _with_ratios(
-            figures, draft.actual, expected, course.history, before_start=before_start
+            figures, draft.actual, expected, course.known, before_start=before_start
         )
     status, why = status_of(
         figures,
@@ -214,11 +235,11 @@ def _row(
 
 
 def _with_ratios(
-    row: Row, actual: int, expected: Fraction | None, history: History, *, before_start: int
+    row: Row, actual: int, expected: Fraction | None, known: Prior | None, *, before_start: int
 ) -> Row:
     rated = replace(row, rate_per_workday=actual / row.elapsed if row.elapsed else None)
     month_end = forecast_from(
-        prior(history),
+        known,
         actual=actual,
         elapsed=row.elapsed,
         remaining=row.remaining,
@@ -472,7 +493,7 @@ def implausible_zeros(
 def _doubt(
     segment: str | None, course: Course, days: Collection[date], thresholds: Thresholds
 ) -> Note | None:
-    known = prior(course.history)
+    known = course.known
     if known is None:
         return None
     weight = weight_of(day for day in course.days if day.day in days)

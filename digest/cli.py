@@ -32,8 +32,8 @@ LANGUAGES = ("en", "de", "de-CH", "fr", "it")
 _AGAIN_SECONDS = 5.0
 EVERYWHERE = ("--quiet", "-q", "--verbose", "-v", "--json-logs")
 ORDER = (
-    *("demo", "init", "check", "show", "render", "send", "schedule", "history", "resolve"),
-    "worksheet",
+    *("demo", "init", "check", "show", "render", "preview", "send", "schedule", "history"),
+    *("resolve", "worksheet", "enqueue", "worker", "fleet"),
 )
 
 
@@ -238,19 +238,30 @@ def cli(ctx: click.Context, *, quiet: bool, verbose: bool, json_logs: bool) -> N
 @cli.command(
     short_help="See it work, without credentials.",
     epilog=examples(
-        "digest demo\ndigest demo my-folder --language de-CH\ndigest demo --date 2026-05-04"
+        "digest demo\ndigest demo --serve                 and look at it in a browser\n"
+        "digest demo my-folder --language de-CH\ndigest demo --date 2026-05-04"
     ),
 )
 @click.argument("folder", default="digest-demo", type=click.Path(path_type=Path, file_okay=False))
 @DATE
 @LANGUAGE
+@click.option("--serve", is_flag=True, help="Then open it in a browser, until Ctrl-C.")
+@click.option("--no-browser", is_flag=True, help="With --serve: only print the address.")
 @click.pass_obj
-def demo(world: World, folder: Path, day: date | None, language: str | None) -> None:
+def demo(
+    world: World,
+    *,
+    folder: Path,
+    day: date | None,
+    language: str | None,
+    serve: bool,
+    no_browser: bool,
+) -> None:
     """Build a sample CRM, worksheet and config in FOLDER and send today's digest to a local inbox.
 
     Needs no credentials and no network. FOLDER is rewritten when it holds an earlier demo.
     """
-    from digest.demo import run
+    from digest.demo import run, serving
 
     wanted = day or world.clock().astimezone(ZoneInfo("Europe/Zurich")).date()
     with working("building the sample company and sending its digest"):
@@ -262,6 +273,9 @@ def demo(world: World, folder: Path, day: date | None, language: str | None) -> 
             command=as_typed(),
         )
     click.echo(shown)
+    if serve:
+        with serving(folder):
+            show_in_browser(world, [folder / "digest.toml"], no_browser=no_browser)
 
 
 # ---------------------------------------------------------------------------- reading an edition
@@ -368,6 +382,95 @@ def render(world: World, config: Path, out: Path, day: date | None, language: st
     edition = edition_of(world, settings, day)
     for path in write_edition(settings, edition, out, language=language, now=world.clock()):
         click.echo(str(path))
+
+
+@cli.command(
+    short_help="Open the edition in a browser before anybody gets it.",
+    epilog=examples(
+        "digest preview digest.toml\n"
+        "digest preview /etc/digest/           every digest of a folder\n"
+        "digest preview                        made-up scenarios, without settings\n"
+        "digest preview digest.toml --export pages/   all of it as files, without recipients"
+    ),
+)
+@click.argument("config", nargs=-1, type=click.Path(path_type=Path))
+@click.option("--port", type=click.IntRange(1, 65535), help="Default: the first free from 8765.")
+@click.option("--offline", is_flag=True, help="Never ask the source; show what was sent.")
+@click.option("--no-browser", is_flag=True, help="Only print the address.")
+@click.option(
+    "--export",
+    "folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Write every page as files to this folder instead.",
+)
+@click.option(
+    "--date", "days", multiple=True, type=Day(), help="With --export: these editions; repeatable."
+)
+@click.option("--with-history", is_flag=True, help="With --export: what was sent, too.")
+@click.pass_obj
+def preview(
+    world: World,
+    *,
+    config: Sequence[Path],
+    port: int | None,
+    offline: bool,
+    no_browser: bool,
+    folder: Path | None,
+    days: Sequence[date],
+    with_history: bool,
+) -> None:
+    """Open the edition in a browser on this computer, with where each number comes from.
+
+    Sends nothing to recipients and writes no file but those of --export. Ends with Ctrl-C.
+    """
+    if folder is None and (days or with_history):
+        raise click.UsageError("--date and --with-history say what --export writes")
+    if folder is not None:
+        from digest.preview import Wanted, write_pages
+
+        wanted = Wanted(
+            config=config,
+            environment=world.environment,
+            clock=world.clock,
+            offline=offline,
+        )
+        with working("writing the pages"):
+            count = write_pages(wanted, folder, dates=days, history=with_history)
+        click.echo(f"wrote {count} files; open {folder / 'index.html'}")
+        return
+    show_in_browser(world, config, port=port, offline=offline, no_browser=no_browser)
+
+
+def show_in_browser(
+    world: World,
+    config: Sequence[Path],
+    *,
+    port: int | None = None,
+    offline: bool = False,
+    no_browser: bool = False,
+) -> None:
+    """Answer a browser on this computer until Ctrl-C."""
+    from digest.preview import Wanted, serve
+
+    serve(
+        Wanted(
+            config=config,
+            environment=world.environment,
+            clock=world.clock,
+            port=port,
+            offline=offline,
+            tell=click.echo,
+            open_browser=None if no_browser else open_browser,
+        )
+    )
+
+
+def open_browser(address: str) -> None:
+    """Open an address in the person's browser, where there is one."""
+    import webbrowser
+
+    with suppress(webbrowser.Error):
+        webbrowser.open(address)
 
 
 # ---------------------------------------------------------------------------------------- sending
@@ -622,13 +725,18 @@ def _told_by_the_schedule(world: World, text: str) -> None:
 
 def start_sending(world: World, paths: Sequence[Path]) -> subprocess.Popen[bytes]:
     """Start `digest send` for some files in a process of its own."""
+    return start_ours(world, ["send", *map(str, paths)])
+
+
+def start_ours(world: World, arguments: Sequence[str]) -> subprocess.Popen[bytes]:
+    """Start one of our commands in a process of its own."""
     import subprocess
 
     asked = {"--quiet": world.quiet, "--verbose": world.verbose, "--json-logs": world.json_logs}
     flags = [flag for flag, wanted in asked.items() if wanted]
     return subprocess.Popen(  # noqa: S603 - this program itself
         # -P: a folder here that is called digest is the customer's, not the program.
-        [sys.executable, "-P", "-m", "digest", *flags, "send", *map(str, paths)],
+        [sys.executable, "-P", "-m", "digest", *flags, *arguments],
         env=dict(world.environment),
         stdin=subprocess.DEVNULL,
         start_new_session=True,  # Ctrl-C is for us; we pass it on once
@@ -815,6 +923,225 @@ def resolve(
     run = str(run_id(settled.digest, settled.business_date))
     world.journal.of(settled.digest, settled.business_date, run).step("resolved", settled)
     click.echo(printable(f"{settled.key}: {settled.state} ({settled.note})"))
+
+
+# ---------------------------------------------------------------------------------- many digests
+
+
+@cli.command(
+    short_help="Put what is due into the fleet's queue.",
+    epilog=examples(
+        "digest enqueue /etc/digest/     what cron calls each minute where no worker plans"
+    ),
+)
+@CONFIGS
+@click.pass_obj
+def enqueue(world: World, config: Sequence[Path]) -> None:
+    """Put each due edition of the folders CONFIG into the queue once, for `digest worker` to send.
+
+    Any number of hosts may call it at any time. A broken file is named and stops no other. Needs a
+    PostgreSQL ledger and the extra `fleet`; one host needs neither, see `digest schedule`.
+    """
+    from digest.fleet import commands
+
+    lines, errors = commands.enqueue(config, world.environment, world.clock)
+    for error in errors:
+        complain(world, error)
+    for line in lines:
+        say(world, line)
+    if errors:
+        raise click.exceptions.Exit(2)
+
+
+@cli.command(
+    short_help="Send what is in the fleet's queue.",
+    epilog=examples(
+        "digest worker /etc/digest/                     a process per core, and one that plans\n"
+        "digest worker /etc/digest/ --processes 2 --concurrency 8\n"
+        "digest worker /etc/digest/ --no-plan           a host that only sends"
+    ),
+)
+@CONFIGS
+@click.option("--processes", type=click.IntRange(1), help="That send; default: cores.")
+@click.option(
+    "--concurrency",
+    type=click.IntRange(1, 64),
+    default=8,
+    show_default=True,
+    help="Editions at once in a process.",
+)
+@click.option(
+    "--memory-mb",
+    type=click.IntRange(100),
+    default=300,
+    show_default=True,
+    help="A process that grows larger is started anew.",
+)
+@click.option("--plan/--no-plan", default=True, help="Plan and keep house here as well.")
+@click.option("--metrics-port", type=click.IntRange(1, 65535), help="Serve figures for Prometheus.")
+@click.option("--metrics-host", default="127.0.0.1", show_default=True, help="On this address.")
+@click.option("--role", type=click.Choice(["deliver", "plan"]), hidden=True)
+@click.pass_obj
+def worker(
+    world: World,
+    config: Sequence[Path],
+    *,
+    processes: int | None,
+    concurrency: int,
+    memory_mb: int,
+    plan: bool,
+    metrics_port: int | None,
+    metrics_host: str,
+    role: str | None,
+) -> None:
+    """Keep running and send the editions in the queue, on as many processes and hosts as there are.
+
+    Every host needs the same folders CONFIG at the same path. A process that dies loses nothing: others
+    take its editions up again, and nothing is sent twice. SIGTERM or Ctrl-C ends it after the messages on
+    their way.
+    """
+    import time
+
+    from digest.fleet import commands
+
+    if role is not None:
+        code = commands.work(
+            config,
+            world.environment,
+            world.clock,
+            world.journal,
+            role=role,
+            concurrency=concurrency,
+            memory_mb=memory_mb,
+        )
+        raise click.exceptions.Exit(code)
+    now = waiting(world, hurry=False)
+    options = ["--concurrency", str(concurrency), "--memory-mb", str(memory_mb)]
+    commands.supervise(
+        config,
+        world.environment,
+        world.clock,
+        processes=processes or os.cpu_count() or 1,
+        plan=plan,
+        metrics=None if metrics_port is None else (metrics_host, metrics_port),
+        spawn=lambda role: start_ours(
+            world, ["worker", *map(str, config), *options, "--role", role]
+        ),
+        stop=now.stop,
+        sleep=time.sleep,
+        tell=lambda text: say(world, f"worker: {text}"),
+    )
+
+
+@cli.group(
+    short_help="The fleet: status, pause, resume.",
+    epilog=examples(
+        "digest fleet status /etc/digest/\n"
+        "digest fleet pause anna --until 2026-12-31 --reason 'on holiday'\n"
+        "digest fleet resume anna"
+    ),
+)
+def fleet() -> None:
+    """Thousands of digests on one PostgreSQL: how they stand, and who is left out for a while."""
+
+
+FLEET_CONFIG = click.option(
+    "--config",
+    default=".",
+    show_default=True,
+    type=click.Path(path_type=Path),
+    help="A folder or file of the fleet.",
+)
+
+
+@fleet.command(
+    "status",
+    short_help="Show due, done, held, unknown and late.",
+    epilog=examples(
+        "digest fleet status /etc/digest/              totals, and who needs a look\n"
+        "digest fleet status /etc/digest/ --every      every client\n"
+        "digest fleet status /etc/digest/ --only held --only late\n"
+        "digest fleet status /etc/digest/ --format json | jq .totals"
+    ),
+)
+@click.argument("config", default=".", type=click.Path(path_type=Path))
+@click.option("--every", is_flag=True, help="Show every client.")
+@click.option(
+    "--only",
+    multiple=True,
+    type=click.Choice(
+        ["unknown", "late", "broken", "held", "due", "paused", "early", "free", "done", "gone"]
+    ),
+    help="Show these clients; repeatable.",
+)
+@click.option("--format", "form", type=click.Choice(["text", "json", "prometheus"]), default="text")
+@click.pass_obj
+def fleet_status(
+    world: World, config: Path, *, every: bool, only: Sequence[str], form: str
+) -> None:
+    """Show how every client stands: due, done, held, unknown and late, in total and one by one."""
+    from digest.fleet import commands
+    from digest.fleet.status import Stand, as_facts, exposition, table
+
+    found = commands.facts(config, world.environment, world.clock)
+    if form == "json":
+        click.echo(as_json(as_facts(found)))
+    elif form == "prometheus":
+        click.echo(exposition(found), nl=False)
+    else:
+        click.echo(printable(table(found, every=every, only=map(Stand, only))))
+
+
+@fleet.command(
+    "pause",
+    short_help="Leave a client out for a while.",
+    epilog=examples("digest fleet pause anna --until 2026-12-31 --reason 'on holiday'"),
+)
+@click.argument("client")
+@click.option(
+    "--until", type=Day(), help="The last day without an edition; default: until resumed."
+)
+@click.option("--reason", default="paused", metavar="TEXT", help="Shown in the status.")
+@FLEET_CONFIG
+@click.pass_obj
+def fleet_pause(world: World, client: str, until: date | None, reason: str, config: Path) -> None:
+    """Send CLIENT no editions until it is resumed, or up to a date. Its monitor keeps getting its sign."""
+    from digest.fleet import commands
+
+    said = " ".join(printable(reason).split()) or "paused"
+    click.echo(
+        commands.pause(config, world.environment, world.clock, client, until=until, reason=said)
+    )
+
+
+@fleet.command(
+    "resume",
+    short_help="End a client's pause.",
+    epilog=examples("digest fleet resume anna"),
+)
+@click.argument("client")
+@FLEET_CONFIG
+@click.pass_obj
+def fleet_resume(world: World, client: str, config: Path) -> None:
+    """Send CLIENT its editions again, today's too while there is time."""
+    from digest.fleet import commands
+
+    click.echo(commands.resume(config, world.environment, world.clock, client))
+
+
+@fleet.command(
+    "upgrade",
+    short_help="Bring the queue's tables to the installed version.",
+    epilog=examples("digest fleet upgrade      with every worker stopped"),
+)
+@FLEET_CONFIG
+@click.pass_obj
+def fleet_upgrade(world: World, config: Path) -> None:
+    """Bring the queue's tables to the installed version of Procrastinate, all or nothing."""
+    from digest.fleet import commands
+
+    for line in commands.upgrade(config, world.environment, world.clock):
+        click.echo(line)
 
 
 # ------------------------------------------------------------------------------ setting up a digest

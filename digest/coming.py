@@ -116,7 +116,7 @@ def table(settings: Settings, editions: Sequence[Coming]) -> tuple[tuple[str, bo
     zone = ZoneInfo(settings.timezone)
     rows: list[tuple[tuple[str, ...], bool]] = [(_COLUMNS, True)]
     for one in editions:
-        rows += [((_dates(*days), f"no edition: {why}"), True) for days, why in _same(one.skipped)]
+        rows += [((_dates(*days), f"no edition: {why}"), True) for days, why in alike(one.skipped)]
         rows.append((_cells(one, zone), False))
     full = [cells for cells, _ in rows if len(cells) == len(_COLUMNS)]
     widths = [max(len(cells[column]) for cells in full) for column in range(len(_COLUMNS))]
@@ -151,11 +151,12 @@ def line(settings: Settings, one: Coming) -> str:
         f"{local:%a} {short(local.date())} {local:%Y %H:%M} ({one.due_at:%H:%M} UTC), "
         f"{_kind(one.due)}, covers {span(one.due.covers[0], one.due.covers[-1])}"
     )
-    skipped = "; ".join(f"{span(*days)} ({why})" for days, why in _same(one.skipped))
+    skipped = "; ".join(f"{span(*days)} ({why})" for days, why in alike(one.skipped))
     return f"{text}; none on {skipped}" if skipped else text
 
 
-def _same(skipped: Sequence[tuple[date, str]]) -> Iterator[tuple[tuple[date, date], str]]:
+def alike(skipped: Sequence[tuple[date, str]]) -> Iterator[tuple[tuple[date, date], str]]:
+    """Yield days without an edition as spans of one reason: ((first, last), reason)."""
     for reason, group in groupby(skipped, key=lambda one: one[1]):
         days = [day for day, _ in group]
         yield (days[0], days[-1]), reason

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from digest import editions, sla
 from digest.errors import ConfigError, ConnectorError, Reason
 from digest.followup import follow_up
-from digest.model import Note, NoteCode, Period, add_months, local_instant, month_start
+from digest.model import Note, NoteCode, Period, local_instant
 from digest.tally import with_leads
 
 if TYPE_CHECKING:
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
         LeadCounts,
     )
     from digest.settings import Settings
-
-MEASURED_MONTHS = 6  # domain rule: close rate and deal size come from the last six complete months
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +102,7 @@ def compose(
         history=history,
         previous=memory.previous,
         printed_forecast=_printed_forecast(settings, due, memory),
-        history_hits=_hits(memory.previous),
+        history_hits=hits_after(memory.previous),
         drift=drift,
     )
     unknown = (*no_sales, *no_drift)
@@ -301,7 +299,7 @@ def measured_deals(
     """
     if settings.deals is None:
         return None
-    window = measured_window(day, settings.timezone)
+    window = editions.measured_window(day, settings.timezone)
     deals = settings.deals.deal_statistics(window=window, segments=settings.segments, now=now)
     same: object = settings.connector
     if settings.deals is same:
@@ -309,12 +307,6 @@ def measured_deals(
     held = counted is not None and set(window.days()) <= set(counted.period.days())
     counts = counted if counted is not None and held else _count(settings, window, now)
     return with_leads(deals, counts.rows)
-
-
-def measured_window(day: date, timezone: str) -> Period:
-    """Return the complete months in which deals are measured."""
-    this_month = month_start(day)
-    return Period(add_months(this_month, -MEASURED_MONTHS), this_month, timezone)
 
 
 def _opens_week(settings: Settings, day: date, previous: Edition | None) -> bool:
@@ -335,8 +327,8 @@ def _printed_forecast(settings: Settings, due: editions.Due, memory: Memory) -> 
     return None if printed is None else printed.scorecard.total.forecast
 
 
-def _hits(previous: Edition | None) -> tuple[int, int] | None:
-    """Carry the record of printed forecasts forward from the last edition."""
+def hits_after(previous: Edition | None) -> tuple[int, int] | None:
+    """Return the record of printed forecasts once an edition is out: (held, judged), None without one."""
     if previous is None:
         return None
     if previous.closed is None or previous.closed.forecast_held is None:

@@ -405,7 +405,9 @@ def test_send(
         except OutcomeUnknownError as error:
             state, words = State.UNKNOWN, str(error)
         except DeliveryError as error:
-            state, words = State.REFUSED, str(error)
+            # Nobody tries a test again by itself; the word says that it may be worth it.
+            state = State.REFUSED if error.permanent else State.DEFERRED
+            words = str(error)
         shown = masked(recipient.address)
         outcomes.append(
             Outcome(name, recipient.address, state, f"{name} {shown}: test {state} ({words})")

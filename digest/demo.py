@@ -9,7 +9,7 @@ import shutil
 import socket
 import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
@@ -332,6 +332,10 @@ port = {port}
 security = "none"
 sender = "Leads digest <digest@example.com>"
 recipients = ["marketing@example.com", "sales@example.com"]
+
+# `digest demo --serve` opens the edition in a browser; tests from there may go to this address alone.
+[preview]
+test_recipients = ["me@example.com"]
 """
 MARKER = "sla-digest demo"
 # What the worksheet and the public holidays know, with a year to spare.
@@ -447,6 +451,14 @@ def run(
     write_edition(settings, edition, folder / "edition", language=None, now=now)
     shown = render_terminal(edition, language=language, colour=colour)
     return f"{shown}\n{_where_to_look(folder, business_date, wanted, sent, command)}"
+
+
+def serving(folder: Path) -> AbstractContextManager[None]:
+    """Keep the local inbox of a demo open for as long as the block lasts, for tests of the preview."""
+    import tomllib
+
+    settings = tomllib.loads((folder / "digest.toml").read_text(encoding="utf-8"))
+    return open_inbox(folder / "inbox", settings["channels"]["smtp"]["port"])
 
 
 def morning(day: date) -> datetime:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 from zlib import crc32
 from zoneinfo import ZoneInfo
 
@@ -80,7 +80,31 @@ def due(settings: Settings, now: datetime, run: RunState | None = None) -> Answe
     return judge(day_of(settings, today_of(settings, now)), now, run)
 
 
-def today_of(settings: Settings, now: datetime) -> date:
+class Timed(Protocol):
+    """What decides when a digest is due on a workday."""
+
+    @property
+    def id(self) -> str:
+        """Decides its share of the spread."""
+
+    @property
+    def timezone(self) -> str:
+        """IANA name."""
+
+    @property
+    def send_at(self) -> time:
+        """Local begin of sending."""
+
+    @property
+    def send_until(self) -> time:
+        """Local end."""
+
+    @property
+    def spread(self) -> timedelta:
+        """Over how long the digests of a fleet are spread."""
+
+
+def today_of(settings: Timed, now: datetime) -> date:
     """Return the local date in the digest's zone."""
     return now.astimezone(ZoneInfo(settings.timezone)).date()
 
@@ -147,7 +171,7 @@ def _day_of(settings: Settings, calendar: str, day: date) -> Workday:
         raise ConfigError(f"{settings.path.name}: {error}") from error
 
 
-def window_of(settings: Settings, business_date: date) -> Window:
+def window_of(settings: Timed, business_date: date) -> Window:
     """Return when a date's edition may leave: from `send_at` and the digest's share of the spread.
 
     Where a clock change swallows the window or leaves less of it than any settings may ask for, it keeps
@@ -161,7 +185,7 @@ def window_of(settings: Settings, business_date: date) -> Window:
     return Window(due_at, until)
 
 
-def length_of(settings: Settings) -> timedelta:
+def length_of(settings: Timed) -> timedelta:
     """Return how long the window is by the clock on the wall."""
     begin, end = (
         timedelta(hours=wall.hour, minutes=wall.minute, seconds=wall.second)
@@ -170,7 +194,7 @@ def length_of(settings: Settings) -> timedelta:
     return end - begin
 
 
-def delay_of(settings: Settings) -> timedelta:
+def delay_of(settings: Timed) -> timedelta:
     """Return a digest's share of the spread, the same every day and on every host."""
     seconds = int(settings.spread.total_seconds())
     return timedelta(seconds=crc32(settings.id.encode()) % seconds if seconds else 0)

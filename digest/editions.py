@@ -46,6 +46,7 @@ from digest.sla import SALES, Goal, Plan, goals
 from digest.workdays import LONGEST_SEARCH, Calendar, Weighting, weigh, weight_of
 
 HISTORY_MONTHS = 6
+MEASURED_MONTHS = 6  # domain rule: close rate and deal size come from the last six complete months
 USUAL_WEEKS = 8
 PLAN_MONTHS = range(1, 13)
 FROZEN_AFTER_WORKDAYS = 3
@@ -320,6 +321,12 @@ def mid_month(month: Month, calendar: Calendar) -> date:
     )
 
 
+def measured_window(day: date, timezone: str) -> Period:
+    """Return the complete months in which deals are measured."""
+    this_month = month_start(day)
+    return Period(add_months(this_month, -MEASURED_MONTHS), this_month, timezone)
+
+
 def drop_since(previous: Edition | None, edition: Edition) -> int:
     """Return by how many leads a month's actual fell below the previous edition, if that was of it.
 
@@ -437,9 +444,7 @@ def compose_edition(
     courses = _courses(facts, edition.month, past)
     before = _if_of(edition.month, previous)
     stored, late = _month_before(facts, edition, counts, history, before)
-    card = _card(
-        facts, edition.month, counts, courses, cut_off=edition.cut_off, on=edition.business_date
-    )
+    card = card_of(facts, edition, counts=counts, courses=courses)
     this_month = _within(counts.rows, edition.month.period)
     elsewhere = sum(row.leads for row in counts.rows) - sum(row.leads for row in this_month)
     closed = _closed(facts, edition, counts, past, previous)
@@ -538,6 +543,11 @@ def _past(facts: Facts, month: Month, history: LeadCounts | None) -> _Past | Non
     return _Past(tuple(past.period for past in earlier), min(row.day for row in rows), leads)
 
 
+def course_of(facts: Facts, month: Month, history: LeadCounts | None) -> Course:
+    """Return what paces the total of a month: its weighted days, and the months before it."""
+    return _course(facts, month, _past(facts, month, history), None, facts.calendar)
+
+
 def _courses(facts: Facts, month: Month, past: _Past | None) -> Mapping[str | None, Course]:
     everybody = _course(facts, month, past, None, facts.calendar)
     return {
@@ -591,6 +601,50 @@ def _from(days: tuple[Workday, ...], start: date | None) -> tuple[Workday, ...]:
 # -------------------------------------------------------------------------------------- its parts
 
 
+def courses_of(
+    facts: Facts, month: Month, history: LeadCounts | None, *, own: Month | None = None
+) -> Mapping[str | None, Course]:
+    """Return what paces each segment in a month, and the total (None); see `calculator.scorecard`.
+
+    `own` is the month of the edition where that is another one, as for a month that it closes; `history`
+    are the months before it.
+    """
+    return _courses(facts, month, _past(facts, own or month, history))
+
+
+def courses_with(
+    facts: Facts,
+    month: Month,
+    history: LeadCounts | None,
+    courses: Mapping[str | None, Course],
+) -> Mapping[str | None, Course]:
+    """Return the courses of calendars that differ from those of `courses` within this month alone."""
+    if facts.weighting != "workday":
+        return courses_of(facts, month, history)
+    own = {segment.name: segment for segment in facts.segments}
+    found: dict[str | None, Course] = {}
+    for name, course in courses.items():
+        pacing = own[name].calendar if name is not None else None
+        calendar = facts.calendars[pacing] if pacing else facts.calendar
+        found[name] = course.with_days(_from(_days_of(calendar, month.period), course.start))
+    return found
+
+
+def card_of(
+    facts: Facts, edition: Due, *, counts: LeadCounts, courses: Mapping[str | None, Course]
+) -> Scorecard:
+    """Return the scorecard of an edition's month, as `compose_edition` puts it into the edition."""
+    return _card(
+        facts, edition.month, counts, courses, cut_off=edition.cut_off, on=edition.business_date
+    )
+
+
+def goals_of(facts: Facts, month: Month, *, on: date | None) -> tuple[Goal, ...]:
+    """Return the goal of each of the digest's segments; those in force at the month's end without `on`."""
+    owed = {goal.segment: goal for goal in goals(facts.plan, month.plan_month, on=on)}
+    return tuple(_goal_of(facts, segment, owed, month) for segment in facts.segments)
+
+
 def _card(
     facts: Facts,
     month: Month,
@@ -601,10 +655,9 @@ def _card(
     on: date | None,
 ) -> Scorecard:
     """The month's scorecard; a closed one (`on` is None) keeps the goals in force at its end."""
-    owed = {goal.segment: goal for goal in goals(facts.plan, month.plan_month, on=on)}
     card = scorecard(
         plan=facts.plan,
-        goals=[_goal_of(facts, segment, owed, month) for segment in facts.segments],
+        goals=goals_of(facts, month, on=on),
         counts=counts.rows,
         courses=courses,
         period=month.period,

@@ -43,10 +43,11 @@ class Prior:
 
 def prior(history: History) -> Prior | None:
     """Learn from complete months; None when they hold no workday or no lead."""
+    plain = [[(float(weight), leads) for _, weight, leads in month] for month in history]
     months = [
-        (sum(leads for _, _, leads in month), weight, month)
-        for month in history
-        if (weight := sum(float(weight) for _, weight, _ in month))
+        (sum(leads for _, leads in month), weight, month)
+        for month in plain
+        if (weight := sum(weight for weight, _ in month))
     ]
     leads, weights = sum(count for count, _, _ in months), sum(weight for _, weight, _ in months)
     if not leads:
@@ -93,13 +94,10 @@ def forecast_from(
         return None
     if not remaining:
         return Forecast(float(actual), actual, actual, _chance_at_end(actual, goal))
-    phi = known.phi if known else 1.0
-    shape0, exposure0 = _gamma(known)
     # Leads of free days before the first workday count, but say nothing of the rate per workday.
-    shape = shape0 + ((actual - before_start) / phi if elapsed else 0.0)
-    exposure = exposure0 + float(elapsed) / phi
-    mean = shape / exposure * float(remaining)
-    variance = phi * mean + shape / exposure**2 * float(remaining) ** 2
+    counted = actual - before_start if elapsed else 0
+    ahead = outlook(known, counted=counted, elapsed=elapsed, remaining=remaining)
+    mean, variance = ahead.mean, ahead.variance
     chance = None
     if goal is not None:
         chance = 1.0 if actual >= goal else 1.0 - cdf(goal - actual - 1, mean, variance)
@@ -109,6 +107,54 @@ def forecast_from(
         high=actual + quantile(HIGH, mean, variance),
         chance=chance,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """Leads still to come. `shape` and `exposure` are those of the month's rate per weight of day."""
+
+    shape: float
+    exposure: float
+    mean: float
+    variance: float
+
+
+def outlook(
+    known: Prior | None, *, counted: int, elapsed: Fraction, remaining: Fraction
+) -> Outlook:
+    """Return what `counted` leads on elapsed days, beside history, say of the remaining days."""
+    phi = known.phi if known else 1.0
+    shape0, exposure0 = _gamma(known)
+    shape = shape0 + counted / phi
+    exposure = exposure0 + float(elapsed) / phi
+    mean = shape / exposure * float(remaining)
+    variance = phi * mean + shape / exposure**2 * float(remaining) ** 2
+    return Outlook(shape, exposure, mean, variance)
+
+
+def hindsight(
+    days: Sequence[Day], cut_offs: Sequence[date], *, goal: int | None, history: History
+) -> tuple[tuple[int, Forecast | None], ...]:
+    """Return what a month's days up to each cut-off would have said of its end: (leads, forecast).
+
+    Args:
+        days: of the whole month, with its leads as they are known now.
+        cut_offs: last counted days.
+        goal: of the month.
+        history: complete months before it.
+    """
+    known = prior(history)
+    whole = sum((weight for _, weight, _ in days), Fraction(0))
+    said = []
+    for cut_off in cut_offs:
+        past = [(weight, leads) for day, weight, leads in days if day <= cut_off]
+        elapsed = sum((weight for weight, _ in past), Fraction(0))
+        actual = sum(leads for _, leads in past)
+        month_end = forecast_from(
+            known, actual=actual, elapsed=elapsed, remaining=whole - elapsed, goal=goal
+        )
+        said.append((actual, month_end))
+    return tuple(said)
 
 
 def chance_of_zero(known: Prior, weight: Fraction) -> float:
@@ -135,11 +181,11 @@ def _variance(values: Sequence[float]) -> float:
     return sum((value - mean) ** 2 for value in values) / (len(values) - 1)
 
 
-def _dispersion(months: History) -> float:
+def _dispersion(months: Sequence[Sequence[tuple[float, int]]]) -> float:
     """Pearson's chi-square over its degrees of freedom, within months; free days have no expectation."""
     chi_square, freedom = 0.0, 0
     for month in months:
-        days = [(float(weight), leads) for _, weight, leads in month if weight]
+        days = [(weight, leads) for weight, leads in month if weight]
         total = sum(leads for _, leads in days)
         if total:
             rate = total / sum(weight for weight, _ in days)

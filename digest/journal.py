@@ -11,10 +11,12 @@ import hashlib
 import json
 import logging
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import UTC, date, datetime
+from threading import Lock
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, quote_plus, unquote, urlsplit
@@ -60,19 +62,41 @@ class Redactor:
 
     def __init__(self) -> None:
         self._known: set[str] = set()
+        self._passing: Counter[str] = Counter()
         self._pattern: re.Pattern[str] | None = None
+        self._lock = Lock()
 
     def learn(self, secrets: Iterable[str]) -> None:
         """Remember secrets; what is too short to be told from an ordinary word is left alone."""
-        new = {form for secret in secrets for form in spellings(secret)} - self._known
-        if new:
-            self._known |= new
-            longest_first = sorted(self._known, key=len, reverse=True)
-            self._pattern = re.compile("|".join(map(re.escape, longest_first)))
+        new = {form for secret in secrets for form in spellings(secret)}
+        with self._lock:
+            if new - self._known:
+                self._known |= new
+                self._compile()
+
+    @contextmanager
+    def knowing(self, secrets: Iterable[str]) -> Iterator[None]:
+        """Know secrets while the block runs: of ten thousand digests' keys no pattern could be made."""
+        forms = {form for secret in secrets for form in spellings(secret)}
+        with self._lock:
+            self._passing.update(forms)
+            self._compile()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._passing -= Counter(forms)
+                self._compile()
+
+    def _compile(self) -> None:
+        longest_first = sorted(self._known | self._passing.keys(), key=len, reverse=True)
+        known = "|".join(map(re.escape, longest_first))
+        self._pattern = re.compile(known) if known else None
 
     def __call__(self, text: str) -> str:
         """Return the text without them."""
-        return self._pattern.sub(_HIDDEN, text) if self._pattern else text
+        pattern = self._pattern  # another thread may change it
+        return pattern.sub(_HIDDEN, text) if pattern else text
 
 
 # Of this process: what is loaded anywhere must not be printed anywhere.

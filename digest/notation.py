@@ -136,6 +136,25 @@ def parse_money(value: object, locale: str | None = None) -> tuple[Decimal, str 
     return (-number if sign == "-" else number), currency
 
 
+def parse_amount(value: object, currency: str | None = None, locale: str | None = None) -> Decimal:
+    """Return an amount of at least 0; one with another currency beside it than `currency` is refused.
+
+    Raises:
+        ValueError: no amount, a negative one, or one in another currency.
+    """
+    amount, written = parse_money(value, locale)
+    if amount < 0:
+        msg = f"found {shown(value)}; an amount is 0 or more"
+        raise ValueError(msg)
+    if written is not None and currency and written != currency:
+        msg = (
+            f"found an amount in {written}; the segment's currency is {currency}; "
+            "change one of the two"
+        )
+        raise ValueError(msg)
+    return amount
+
+
 def parse_count(value: object, locale: str | None = None) -> int:
     """Return a whole number of at least 0.
 
@@ -175,6 +194,22 @@ def parse_ratio(
         ratio = _bare_ratio(value, parse_number(value, locale), number_format)
     if ratio < 0:
         msg = f"found {shown(value)}; a ratio is at least 0 %"
+        raise ValueError(msg)
+    return ratio
+
+
+def parse_share(
+    value: object, number_format: str | None = None, locale: str | None = None
+) -> Fraction:
+    """Return a ratio from 0 to 1; see `parse_ratio`.
+
+    Raises:
+        ValueError: as there, or above 100 %.
+    """
+    ratio = parse_ratio(value, number_format, locale)
+    if ratio > 1:
+        percent = f"{float(ratio):.4%}".rstrip("%").rstrip("0").rstrip(".")
+        msg = f"found {percent} %; allowed is 0 % to 100 %"
         raise ValueError(msg)
     return ratio
 

@@ -32,7 +32,7 @@ from digest.ledger import (
     read_ledger,
 )
 from digest.metrics import STAGES
-from digest.telling import GATHERED, Memory, Teller, ways_of
+from digest.telling import GATHERED, Memory, Teller, Way, ways_of
 
 if TYPE_CHECKING:
     from digest.delivery import Outcome
@@ -62,6 +62,7 @@ def operate(
     accept_drop: bool = False,
     environment: Mapping[str, str] = _NOTHING_SET,
     gathered: float = GATHERED,
+    ways: Sequence[Way] | None = None,
 ) -> Report:
     """Send what is due as `send_digest` does, and tell whoever has to know what came of it.
 
@@ -75,6 +76,7 @@ def operate(
         accept_drop: likewise.
         environment: of the process; it may say that the disk is gone after the job.
         gathered: seconds that a fact found during the send waits for others of its kind.
+        ways: to the operator; None for those of the settings.
 
     Raises:
         DigestError: as `send_digest`, after the operator was told.
@@ -84,7 +86,7 @@ def operate(
         refuse_passing_disk(settings, environment)
         return send_digest(settings, now, day=day, accept_drop=accept_drop)
 
-    return _watched(_Watch(settings, now, journal, day, gathered), send)
+    return _watched(_Watch(settings, now, journal, day, gathered, ways), send)
 
 
 def operate_correction(
@@ -151,6 +153,7 @@ class _Watch:
     journal: Journal
     named: date | None
     gathered: float
+    ways: Sequence[Way] | None = None
     correcting: bool = False
     frozen: bool = False
     # The run as it was before this call, which gives up on what is late.
@@ -473,18 +476,24 @@ class _Watch:
             title=settings.title,
             zone=settings.timezone,
             host=current_owner().host,
-            ways=ways_of(
-                settings.alerts,
-                settings.heartbeat,
-                rid=self.run,
-                clock=self.now.clock,
-                zone=settings.timezone,
-            ),
+            ways=self._ways(),
             memory=self.memory,
             clock=self.now.clock,
             redact=self.journal.redact,
             say=self.now.tell,
             gathered=self.gathered,
+        )
+
+    def _ways(self) -> Sequence[Way]:
+        if self.ways is not None:
+            return self.ways
+        settings = self.settings
+        return ways_of(
+            settings.alerts,
+            settings.heartbeat,
+            rid=self.run,
+            clock=self.now.clock,
+            zone=settings.timezone,
         )
 
     def _tell(self, found: Sequence[Alert]) -> None:

@@ -236,10 +236,49 @@ def goals(plan: Plan, month: date, *, on: date | None = None) -> tuple[Goal, ...
     )
 
 
+def terms_in_force(
+    plan: Plan, segment: str, month: date, *, on: date | None = None
+) -> Terms | None:
+    """Return the terms that a segment's goal of a month follows from, as `goals` chooses them."""
+    return _in_force(plan, segment, _day_in(month, on))
+
+
+def revenue_month(plan: Plan, month: date) -> date:
+    """Return the month whose revenue goals a month's leads serve: lag and carrying forward included."""
+    return _revenue_month(plan, month_start(month))[1]
+
+
 def missing_rates(plan: Plan) -> tuple[str, ...]:
     """Return the currencies of segments for which the plan has no rate, in order of their names."""
     known = {plan.currency, *(rate.currency for rate in plan.rates)}
     return tuple(sorted({currency for _, currency in plan.currencies} - known))
+
+
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """What the goal of a segment in a month rests on.
+
+    Attributes:
+        terms: in force, None before the first ones. revenue_goal: of `month`, which a lag or a plan that is
+            carried forward moves; None when that month has none.
+    """
+
+    terms: Terms | None
+    month: date
+    revenue_goal: Decimal | None
+
+
+def basis(plan: Plan, segment: str, month: date, *, on: date | None = None) -> Basis:
+    """Return what `goals` computes the goal of a segment from; likewise for the same arguments."""
+    day = _day_in(month, on)
+    _, revenue_month = _revenue_month(plan, month_start(day))
+    terms = _in_force(plan, segment, day)
+    return Basis(terms, revenue_month, _revenue_goal(plan, segment, revenue_month))
+
+
+def _revenue_goal(plan: Plan, segment: str, month: date) -> Decimal | None:
+    known = plan.revenue_goals
+    return next((g.amount for g in known if (g.segment, g.month) == (segment, month)), None)
 
 
 def _day_in(month: date, on: date | None) -> date:
@@ -305,14 +344,8 @@ def _goal(plan: Plan, segment: str, day: date, carried: date | None, revenue_mon
 def _goal_under(
     plan: Plan, segment: str, month: date, terms: Terms | None, revenue_month: date
 ) -> Goal:
-    revenue = next(
-        (
-            Fraction(goal.amount)
-            for goal in plan.revenue_goals
-            if (goal.segment, goal.month) == (segment, revenue_month)
-        ),
-        None,
-    )
+    wanted = _revenue_goal(plan, segment, revenue_month)
+    revenue = None if wanted is None else Fraction(wanted)
     agreed = terms or Terms(segment, month, None, None, None)
     share = agreed.marketing_share
     rates, size = _usable(agreed.rates), _positive(agreed.deal_size)

@@ -22,6 +22,7 @@ CORE = [
     "model",
     "errors",
     "notation",
+    "whatif",
 ]
 OUTSIDE = {"os", "sys", "time", "random", "pathlib", "socket", "subprocess"}
 ALLOWED = ({"digest", "holidays"} | set(sys.stdlib_module_names)) - OUTSIDE

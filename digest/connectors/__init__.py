@@ -103,6 +103,24 @@ class Costs(Protocol):
 
 
 @runtime_checkable
+class HasAccount(Protocol):
+    """A connector whose source limits an account, which several digests may share."""
+
+    @property
+    def account(self) -> str:
+        """A name for the account that shows no secret; the same in every process."""
+
+
+@runtime_checkable
+class Paced(HasAccount, Protocol):
+    """A connector whose account allows only so many calls in a second, whoever makes them."""
+
+    @property
+    def per_second(self) -> float:
+        """How many."""
+
+
+@runtime_checkable
 class TellsTime(Protocol):
     """A connector that knows what time it is at the source."""
 

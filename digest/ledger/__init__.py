@@ -7,9 +7,10 @@ creates or changes anything. The tables are in `tables`, the file's rules in `fi
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from enum import StrEnum
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -86,10 +87,12 @@ class Postgres:
     Attributes:
         url: "postgresql://user@host:port/database" and what libpq knows behind a "?", no password.
         password: the role's.
+        connections: how many this process keeps open between transactions; 0 for none.
     """
 
     url: str
     password: Secret | None = None
+    connections: int = 0
 
     def __str__(self) -> str:
         """Name server and database; no user, no option."""
@@ -242,13 +245,36 @@ def open_ledger(
         LedgerError: missing after use, empty, foreign, corrupt, newer, restored from a backup, on a
             network disk, not to be reached or not to be written.
     """
-    from digest.ledger.seal import read_seal, refuse_older
+    from digest.ledger.seal import parts_of, read_seal, refuse_older
 
+    if isinstance(place, Postgres) and place.connections:
+        from digest.ledger.postgres import PostgresBackend
+        from digest.ledger.store import Ledger
+
+        _look_once(place, pin)
+        backend = PostgresBackend(place, busy_seconds=busy_seconds)
+        seal = None if pin is None else parts_of(pin)
+        return Ledger(backend, clock=clock, owner=owner or current_owner(), gone=gone, seal=seal)
     ledger, known, seal = _opened(
         place, clock=clock, owner=owner, pin=pin, gone=gone, busy_seconds=busy_seconds
     )
     refuse_older(str(ledger), known, read_seal(seal))
     return ledger
+
+
+@cache
+def _look_once(place: Postgres, pin: Path | None) -> None:
+    """Open a ledger whose connections are kept with all checks: once in a process is enough.
+
+    Raises:
+        LedgerError: as `open_ledger`.
+    """
+    open_ledger(replace(place, connections=0), clock=_server_s_clock, pin=pin)
+
+
+def _server_s_clock() -> datetime:
+    msg = "PostgreSQL tells the time itself"
+    raise AssertionError(msg)
 
 
 @dataclass(frozen=True, slots=True)
@@ -334,6 +360,8 @@ def read_ledger(place: Place, *, busy_seconds: float = 30) -> Reader | None:
         from digest.ledger.postgres import PostgresBackend
 
         backend = PostgresBackend(place, busy_seconds=busy_seconds, only_read=True)
+        if place.connections:  # whoever keeps them has opened it
+            return Reader(backend)
         return None if backend.recognise() is None else Reader(backend)
 
     from digest.ledger.file import SqliteBackend, recognise, sqlite_engine, upgraded_in_memory

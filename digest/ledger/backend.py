@@ -5,9 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import datetime
+from enum import Enum
 from typing import Protocol
 
 from sqlalchemy import Connection, Engine
+
+LOCK = "digest_lock"  # the execution option that says what a transaction is about
+
+
+class Lock(Enum):
+    """Who has to wait for a transaction, besides a digest's id: then only writers of that digest.
+
+    SQLite has one writer at a time whatever is asked for.
+    """
+
+    ALL = "every other writer"
+    SOME = "only who locks all"
+    NONE = "nobody"
 
 
 class Backend(Protocol):

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 from sqlalchemy import Connection, Engine, create_engine, event, func, select
 from sqlalchemy.engine import URL, make_url
@@ -15,15 +17,19 @@ from sqlalchemy.pool import NullPool
 
 from digest.errors import LedgerError
 from digest.ledger import Postgres
+from digest.ledger.backend import LOCK, Lock
 from digest.ledger.identity import RESTORE, Known, check_pin, identify, write_pin
 from digest.ledger.migrations import create
 from digest.ledger.tables import meta
 
 SCHEMA = "sla_digest"
-# One writer at a time, as SQLite has it: each statement then sees what every earlier commit wrote.
+# Of one digest there is one writer at a time, as SQLite has it: each statement then sees what every
+# earlier commit wrote. What concerns several digests waits for all of them.
 _LOCK = int.from_bytes(b"digest")
+_DIGESTS = int.from_bytes(b"dige")
 # A host that is cut off in the middle lets go of the lock after this, before others give up waiting.
 _IDLE_SECONDS = 15
+_BUSY, _ONLY_READ = "digest_busy", "digest_only_read"  # execution options
 _STATEMENT_SECONDS = 60
 # For libpq, unless the URL says otherwise: a connection that is cut is noticed within half a minute.
 _LIMITS: Mapping[str, Any] = {
@@ -153,38 +159,70 @@ def _schema_exists(connection: Connection) -> bool:
 
 
 def _engine(place: Postgres, busy_seconds: float, *, only_read: bool) -> Engine:
+    engine = _kept_engine(place) if place.connections else _new_engine(place)
+    options: dict[str, Any] = {_BUSY: int(busy_seconds * 1000), _ONLY_READ: only_read}
+    return engine.execution_options(**options)
+
+
+@cache
+def _kept_engine(place: Postgres) -> Engine:
+    """Return the one engine of a process that keeps its connections; such a process never forks."""
+    return _new_engine(place)
+
+
+def _new_engine(place: Postgres) -> Engine:
     url = _url(place)
     limits = {key: value for key, value in _LIMITS.items() if key not in url.query}
+    pool: dict[str, Any] = {"poolclass": NullPool}  # one per transaction, so a fork shares none
+    if place.connections:
+        # Asked whether it still lives: the server may have been started anew since.
+        pool = {"pool_size": place.connections, "max_overflow": 4, "pool_pre_ping": True}
     try:
         engine = create_engine(
             url,
             # A prepared statement would be lost behind a pooler that changes the connection.
             connect_args={**limits, "prepare_threshold": None},
-            poolclass=NullPool,  # one connection per transaction, so a fork shares none
+            **pool,
         )
     except ModuleNotFoundError as error:
         raise LedgerError(
             f"ledger {place}: the package {error.name} is not installed",
             remedy='install it with pip install "sla-digest[postgres]"',
         ) from error
+    event.listen(engine, "begin", _prepare)
+    return engine
+
+
+def _prepare(connection: Connection) -> None:
+    """Begin with all that makes a transaction safe."""
+    options = connection.get_execution_options()
     # LOCAL: the settings hold behind a pooler too, which gives each transaction another session.
     begin = [
         f"SET LOCAL search_path TO {SCHEMA}",
-        f"SET LOCAL lock_timeout TO '{int(busy_seconds * 1000)}ms'",
+        f"SET LOCAL lock_timeout TO '{options[_BUSY]}ms'",
         f"SET LOCAL statement_timeout TO '{_STATEMENT_SECONDS}s'",
         f"SET LOCAL idle_in_transaction_session_timeout TO '{_IDLE_SECONDS}s'",
     ]
-    if only_read:
+    if options[_ONLY_READ]:
         begin.append("SET TRANSACTION READ ONLY")
     else:
         # Off, a crash of the server could forget that a message was about to be handed over.
-        begin += ["SET LOCAL synchronous_commit TO on", f"SELECT pg_advisory_xact_lock({_LOCK})"]
+        begin += ["SET LOCAL synchronous_commit TO on", *_locks(options.get(LOCK, Lock.ALL))]
+    connection.exec_driver_sql("; ".join(begin))
 
-    @event.listens_for(engine, "begin")
-    def prepare(connection: Connection) -> None:
-        connection.exec_driver_sql("; ".join(begin))
 
-    return engine
+def _locks(lock: Lock | str) -> list[str]:
+    """Return what makes a transaction wait for those whose work it must not mix with."""
+    if lock is Lock.NONE:
+        return []
+    if lock is Lock.ALL:
+        return [f"SELECT pg_advisory_xact_lock({_LOCK})"]
+    shared = [f"SELECT pg_advisory_xact_lock_shared({_LOCK})"]
+    if isinstance(lock, str):
+        # Two ids with one checksum wait for one another, which is all that happens.
+        own = crc32(lock.encode()) - 2**31
+        shared.append(f"SELECT pg_advisory_xact_lock({_DIGESTS}, {own})")
+    return shared
 
 
 def _url(place: Postgres) -> URL:

@@ -15,10 +15,13 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     FromClause,
+    Integer,
     RowMapping,
     Select,
     Table,
+    Text,
     and_,
+    cast,
     delete,
     func,
     insert,
@@ -43,7 +46,7 @@ from digest.ledger import (
     State,
     leases,
 )
-from digest.ledger.backend import Backend
+from digest.ledger.backend import LOCK, Backend, Lock
 from digest.ledger.histories import History, read_history, write_history
 from digest.ledger.leases import Lease
 from digest.ledger.owner import Owner, read_owner
@@ -186,7 +189,7 @@ class Reader:
 
     def history(self, digest: str) -> History | None:
         """Return the closed months' counts that are kept of a digest."""
-        with self._transaction() as connection:
+        with self._transaction(Lock.NONE) as connection:
             return read_history(connection, digest)
 
     def message(self, delivery: Delivery) -> bytes:
@@ -232,16 +235,16 @@ class Reader:
 
     def _all(self, query: Select[Any], read: Callable[[RowMapping], T]) -> tuple[T, ...]:
         # Read inside, because a row that cannot be read is a damage like any other.
-        with self._transaction() as connection:
+        with self._transaction(Lock.NONE) as connection:
             return tuple(read(row) for row in connection.execute(query).mappings())
 
     def _rows(self, query: Select[Any]) -> Sequence[RowMapping]:
-        with self._transaction() as connection:
+        with self._transaction(Lock.NONE) as connection:
             return connection.execute(query).mappings().all()
 
-    def transaction(self) -> AbstractContextManager[Connection]:
+    def transaction(self, lock: Lock | str = Lock.ALL) -> AbstractContextManager[Connection]:
         """Open a transaction, for a table that is declared in a module of its own."""
-        return self._transaction()
+        return self._transaction(lock)
 
     def has(self, sha256: str) -> bool:
         """Whether a content is there, or was purged."""
@@ -266,13 +269,14 @@ class Reader:
             self._kept = None
 
     @contextmanager
-    def _transaction(self) -> Iterator[Connection]:
+    def _transaction(self, lock: Lock | str = Lock.ALL) -> Iterator[Connection]:
+        options = {LOCK: lock}
         with self._backend.explained():
             if self._kept is None:
-                with self._backend.engine.begin() as connection:
+                with self._backend.engine.execution_options(**options).begin() as connection:
                     yield connection
             else:
-                with _begun(self._kept):
+                with _begun(self._kept.execution_options(**options)):
                     yield self._kept
 
 
@@ -307,7 +311,7 @@ class Ledger(Reader):
 
     def open_run(self, digest: str, business_date: date, *, correction: int = 0) -> Run:
         """Return the run of a digest and date, made when it is the first call."""
-        with self._change() as (connection, now):
+        with self.change(digest) as (connection, now):
             row = {
                 "digest": digest,
                 "business_date": business_date,
@@ -336,7 +340,7 @@ class Ledger(Reader):
     ) -> None:
         """Write how far a run has come, and why."""
         run = _run(runs, digest, business_date, correction)
-        with self._change() as (connection, now):
+        with self.change(digest) as (connection, now):
             _mark(connection, run, now, state, note)
 
     def mark_before_messages(
@@ -350,7 +354,7 @@ class Ledger(Reader):
     ) -> None:
         """Likewise, unless messages are stored already, perhaps by another process that sends them."""
         run = _run(runs, digest, business_date, correction)
-        with self._change() as (connection, now):
+        with self.change(digest) as (connection, now):
             _mark(connection, (*run, ~_has(State)), now, state, note)
 
     def freeze_edition(
@@ -358,7 +362,7 @@ class Ledger(Reader):
     ) -> str:
         """Store the edition unless one is stored, and return the stored one: the first wins."""
         run = _run(runs, digest, business_date, correction)
-        with self._change() as (connection, now):
+        with self.change(digest) as (connection, now):
             query = select(runs.c.edition).where(*run)
             if connection.execute(query).scalar_one() is None:
                 sha256 = _store(connection, text.encode())
@@ -370,12 +374,12 @@ class Ledger(Reader):
 
     def keep_stages(self, seconds: Mapping[str, float]) -> None:
         """Keep how long the stages of the last run took, of whichever digest it was."""
-        with self._transaction() as connection:
+        with self._transaction(Lock.SOME) as connection:
             _set_fact(connection, STAGES, json.dumps(dict(seconds)))
 
     def keep_history(self, digest: str, history: History) -> None:
         """Keep the closed months' counts until they are read anew."""
-        with self._transaction() as connection:
+        with self._transaction(digest) as connection:
             write_history(connection, digest, history)
 
     def plan(
@@ -394,7 +398,7 @@ class Ledger(Reader):
                 remedy="free some space, then run again",
                 passing=True,
             )
-        with self._change() as (connection, now):
+        with self.change(digest) as (connection, now):
             rows = [
                 {
                     "key": one.key,
@@ -423,7 +427,9 @@ class Ledger(Reader):
     ) -> int:
         """Cancel waiting deliveries whose recipient is no longer wanted; return how many."""
         run = _run(deliveries, digest, business_date, correction)
-        return self._settle_waiting((*run, deliveries.c.key.not_in(keys)), State.CANCELLED, REMOVED)
+        return self._settle_waiting(
+            digest, (*run, deliveries.c.key.not_in(keys)), State.CANCELLED, REMOVED
+        )
 
     def restore(
         self, digest: str, business_date: date, keys: Sequence[str], *, correction: int = 0
@@ -436,29 +442,29 @@ class Ledger(Reader):
             deliveries.c.note == REMOVED,
             _KEPT,
         )
-        with self._change() as (connection, now):
+        with self.change(digest) as (connection, now):
             values = {"state": State.PENDING, "note": None, "changed_at": now}
             return connection.execute(query.values(values)).rowcount
 
     def expire(self, digest: str, business_date: date, *, correction: int = 0) -> int:
         """Give up on waiting deliveries because the time to send has passed; return how many."""
         chosen = _run(deliveries, digest, business_date, correction)
-        return self._settle_waiting(chosen, State.EXPIRED, None)
+        return self._settle_waiting(digest, chosen, State.EXPIRED, None)
 
     def expire_before(self, digest: str, business_date: date) -> int:
         """End the runs of earlier dates that nobody came back to in time; return how many deliveries."""
         earlier = (runs.c.digest == digest, runs.c.business_date < business_date)
         left = update(runs).where(*earlier, runs.c.state.not_in(ENDED), ~_has(AT_WORK))
-        with self._change() as (connection, now):
+        with self.change(digest) as (connection, now):
             served = left.where(_has(State), ~_has(WAITING))
             connection.execute(served.values(state=RunState.DONE, changed_at=now))
             connection.execute(left.values(state=RunState.EXPIRED, changed_at=now))
         chosen = (deliveries.c.digest == digest, deliveries.c.business_date < business_date)
-        return self._settle_waiting(chosen, State.EXPIRED, None)
+        return self._settle_waiting(digest, chosen, State.EXPIRED, None)
 
     def reopen(self, digest: str, business_date: date, *, correction: int = 0) -> int:
         """Let expired deliveries wait again, because a person asks; no part of them was ever sent."""
-        with self._change() as (connection, now):
+        with self.change(digest) as (connection, now):
             values = {"state": State.PENDING, "changed_at": now}
             query = update(deliveries).where(
                 *_run(deliveries, digest, business_date, correction),
@@ -467,8 +473,10 @@ class Ledger(Reader):
             )
             return connection.execute(query.values(values)).rowcount
 
-    def _settle_waiting(self, chosen: Sequence[Any], state: State, note: str | None) -> int:
-        with self._change() as (connection, now):
+    def _settle_waiting(
+        self, digest: str, chosen: Sequence[Any], state: State, note: str | None
+    ) -> int:
+        with self.change(digest) as (connection, now):
             values: dict[str, object] = {"state": state, "changed_at": now, "next_at": None}
             if note is not None:
                 values["note"] = note
@@ -487,7 +495,7 @@ class Ledger(Reader):
             editions_before: of earlier dates everything goes.
         """
         last = self.last_sent(digest)
-        with self._change() as (connection, _):
+        with self.change() as (connection, _):
             old = select(runs.c.business_date, runs.c.correction).where(
                 runs.c.digest == digest, runs.c.business_date < editions_before, ~_has(_OPEN)
             )
@@ -516,7 +524,7 @@ class Ledger(Reader):
 
     def claim(self, key: str) -> Claim | None:
         """Take a waiting delivery that is due; None when it is not, or another process has it."""
-        with self._change() as (connection, now):
+        with self.change(digest_of(key)) as (connection, now):
             return self._take(connection, key, now)
 
     def _take(self, connection: Connection, key: str, now: datetime) -> Claim | None:
@@ -552,7 +560,7 @@ class Ledger(Reader):
         This is the fence: a process whose lease has run out, or whose delivery somebody else has
         taken since, changes no row here. What it lets pass is known to the seal before it is sent.
         """
-        with self._change() as (connection, now):
+        with self.change(digest_of(claim.key)) as (connection, now):
             fenced = connection.execute(
                 update(deliveries)
                 .where(
@@ -573,14 +581,14 @@ class Ledger(Reader):
         self, claim: Claim, state: State, note: str, *, next_at: datetime | None = None
     ) -> bool:
         """Write an attempt's outcome; False when somebody else has decided about it meanwhile."""
-        with self._change() as (connection, now):
+        with self.change(digest_of(claim.key)) as (connection, now):
             return _written(connection, claim, state, note, now=now, next_at=next_at)
 
     def record_and_claim(
         self, claim: Claim, state: State, note: str, key: str
     ) -> tuple[bool, Claim | None]:
-        """Do what `record` and then `claim` do, in one commit: each waits for the disk."""
-        with self._change() as (connection, now):
+        """Do what `record` and then `claim` of the same digest do, in one commit: each waits for the disk."""
+        with self.change(digest_of(claim.key)) as (connection, now):
             ours = _written(connection, claim, state, note, now=now)
             return ours, self._take(connection, key, now)
 
@@ -590,13 +598,13 @@ class Ledger(Reader):
         A claimed one waits again: no end of message was sent. A committing one becomes unknown,
         unless doing it twice is harmless.
         """
-        with self._change() as (connection, now):
-            query = select(deliveries).where(deliveries.c.state.in_(AT_WORK)).with_for_update()
-            left = [
-                one
-                for row in connection.execute(query).mappings()
-                if self._is_left(one := _as_delivery(row), now)
-            ]
+        query = select(deliveries).where(deliveries.c.state.in_(AT_WORK))
+        # Of a thousand calls one finds something; the others need not wait for every writer.
+        with self.change(Lock.NONE) as (connection, now):
+            if not self._left(connection, query, now):
+                return ()
+        with self.change() as (connection, now):
+            left = self._left(connection, query.with_for_update(), now)
             for one in left:
                 again = one.state is State.CLAIMED or one.repeatable
                 state = State.PENDING if again else State.UNKNOWN
@@ -617,7 +625,7 @@ class Ledger(Reader):
             LedgerError: there is no such delivery, it is not open to a decision, or a process
                 may still be working on it.
         """
-        with self._change() as (connection, now):
+        with self.change() as (connection, now):
             query = select(deliveries).where(deliveries.c.key == key)
             row = connection.execute(query.with_for_update()).mappings().one_or_none()
             if row is None:
@@ -642,7 +650,7 @@ class Ledger(Reader):
 
     def take_lease(self, name: str, length: timedelta) -> Lease:
         """Take or renew a lease for this process; it may be somebody else's still, see `leases.take`."""
-        with self._change() as (connection, now):
+        with self.change() as (connection, now):
             return leases.take(
                 connection, name, self.owner, now=now, length=length, gone=self._gone
             )
@@ -662,7 +670,7 @@ class Ledger(Reader):
         """
         words = "perhaps sent before the ledger was restored from a backup"
         lost: list[Delivery] = []
-        with self._change() as (connection, now):
+        with self.change() as (connection, now):
             for digest, day in seal.newest.items():
                 query = select(deliveries).where(
                     deliveries.c.digest == digest,
@@ -707,6 +715,10 @@ class Ledger(Reader):
         here = (one.owner.host, one.owner.boot) == (self.owner.host, self.owner.boot)
         return here or one.lease_until > now
 
+    def _left(self, connection: Connection, query: Select[Any], now: datetime) -> list[Delivery]:
+        at_work = map(_as_delivery, connection.execute(query).mappings())
+        return [one for one in at_work if self._is_left(one, now)]
+
     def _is_left(self, one: Delivery, now: datetime) -> bool:
         expired = one.lease_until is None or one.lease_until <= now
         return expired or (
@@ -714,9 +726,9 @@ class Ledger(Reader):
         )
 
     @contextmanager
-    def _change(self) -> Iterator[tuple[Connection, datetime]]:
-        """One commit, and the time for it, asked once nobody else is writing."""
-        with self._transaction() as connection:
+    def change(self, lock: Lock | str = Lock.ALL) -> Iterator[tuple[Connection, datetime]]:
+        """One commit, and the time for it, asked once nobody else writes what the lock is about."""
+        with self._transaction(lock) as connection:
             yield connection, self._backend.now(connection, self._clock)
 
 
@@ -731,6 +743,11 @@ def _begun(connection: Connection) -> Iterator[None]:
         transaction = connection.begin()
     with transaction:
         yield
+
+
+def digest_of(key: str) -> str:
+    """Return the digest of a delivery key."""
+    return key.partition("/")[0]
 
 
 def _mark(
@@ -806,22 +823,25 @@ def _close(connection: Connection, digest: str, until: date) -> None:
 
 
 def _count_commit(connection: Connection, key: str) -> Seal:
-    facts = {str(name): str(value) for name, value in connection.execute(select(meta))}
-    commits = int(facts.get(COMMITS, 0)) + 1
-    _set_commits(connection, commits, new=COMMITS not in facts)
     query = select(deliveries.c.digest, deliveries.c.business_date).where(deliveries.c.key == key)
     digest, day = connection.execute(query).one()
-    return Seal(facts["instance_id"], commits, {digest: day})
+    # In one statement, the last before the commit: two digests may let a message go at once.
+    one = cast(cast(meta.c.value, Integer) + 1, Text)
+    counted = update(meta).where(meta.c.key == COMMITS).values(value=one)
+    if connection.execute(counted).rowcount == 0:
+        _insert_new(connection, meta, [{"key": COMMITS, "value": "0"}])
+        connection.execute(counted)
+    facts = {str(name): str(value) for name, value in connection.execute(select(meta))}
+    return Seal(facts["instance_id"], int(facts[COMMITS]), {digest: day})
 
 
-def _set_commits(connection: Connection, commits: int, *, new: bool = True) -> None:
-    _set_fact(connection, COMMITS, str(commits), new=new)
+def _set_commits(connection: Connection, commits: int) -> None:
+    _set_fact(connection, COMMITS, str(commits))
 
 
-def _set_fact(connection: Connection, key: str, value: str, *, new: bool = True) -> None:
-    """Write a fact about the whole ledger; `new` when it may not be there yet."""
-    if new:
-        _insert_new(connection, meta, [{"key": key, "value": value}])
+def _set_fact(connection: Connection, key: str, value: str) -> None:
+    """Write a fact about the whole ledger."""
+    _insert_new(connection, meta, [{"key": key, "value": value}])
     connection.execute(update(meta).where(meta.c.key == key).values(value=value))
 
 

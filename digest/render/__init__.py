@@ -17,9 +17,10 @@ from digest.render.text import render_terminal
 from digest.render.view import CHART_CID, View
 
 if TYPE_CHECKING:
+    from digest.figures import Figures
     from digest.render.writing import Wish
 
-__all__ = ["PACKERS", "render", "render_terminal", "scorecard_json"]
+__all__ = ["PACKERS", "explain", "render", "render_terminal", "scorecard_json"]
 
 log = logging.getLogger(__name__)
 
@@ -75,6 +76,41 @@ def render(
         images=tuple(_images(shown, picture, brand)),
         brief=_brief(wish, shown, locale, title=written.subject),
     )
+
+
+def explain(
+    edition: Edition,
+    figures: Figures,
+    *,
+    language: str | None = None,
+    segments_first: tuple[str, ...] = (),
+    templates: Path | None = None,
+    brand: Brand = PLAIN,
+    chart: bool = True,
+) -> str:
+    """Return the HTML of `render` in which every number leads to where it comes from; nobody is sent it.
+
+    Args:
+        edition: what happened.
+        figures: the records of its numbers.
+        language: as for `render`.
+        segments_first: likewise.
+        templates: likewise.
+        brand: likewise.
+        chart: the mail has a picture.
+
+    Raises:
+        ConfigError: as `render`.
+    """
+    from digest.render.writing import Wish, write
+
+    tag = locale_for(language or edition.language).tag
+    wish = Wish(edition, tag, segments_first, brand, templates, chart, figures)
+    if templates is None:
+        return write(wish).html
+    from digest.render.confined import write_confined
+
+    return write_confined(wish).html
 
 
 def _images(shown: View, picture: bytes | None, brand: Brand) -> Iterator[Image]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import fields
 from functools import cache, lru_cache
 from pathlib import Path
@@ -63,15 +64,15 @@ def environment_for(templates: Path | None, *, markup: bool) -> Environment:
 
     A user's folder overrides the built-in templates file by file and runs in a sandbox.
     """
-    from jinja2 import ChoiceLoader, Environment, FileSystemLoader, StrictUndefined
+    from jinja2 import Environment, StrictUndefined
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
     if templates is not None:
         _refuse_other_encodings(templates)
-    folders = [folder for folder in (templates, templates_folder()) if folder is not None]
     kind = Environment if templates is None else ImmutableSandboxedEnvironment
     return kind(  # nosec - select_autoescape() answers False for .mjml, so it is set by hand
-        loader=ChoiceLoader([FileSystemLoader(folder) for folder in folders]),
+        loader=_files_of(templates),
+        bytecode_cache=None if templates is None else _compiled(),
         autoescape=markup,
         undefined=StrictUndefined,
         finalize=_printable,
@@ -79,6 +80,77 @@ def environment_for(templates: Path | None, *, markup: bool) -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+
+
+def _files_of(templates: Path | None):  # type: ignore[no-untyped-def] # noqa: ANN202 - jinja2.BaseLoader, imported late
+    """Return the loader of a user's folder before our own; a file that appears in it counts at once."""
+    from jinja2 import ChoiceLoader, FileSystemLoader
+
+    own = FileSystemLoader(templates_folder())
+    if templates is None:
+        return own
+    folder = templates
+
+    class Overridden(FileSystemLoader):
+        def get_source(
+            self, environment: Environment, template: str
+        ) -> tuple[str, str, Callable[[], bool]]:
+            source, name, unchanged = super().get_source(environment, template)
+            return source, name, lambda: unchanged() and not (folder / template).exists()
+
+    return ChoiceLoader([FileSystemLoader(folder), Overridden(templates_folder())])
+
+
+@cache
+def _compiled():  # type: ignore[no-untyped-def] # noqa: ANN202 - jinja2.BytecodeCache, imported late
+    """Return a memory of compiled templates that outlives an environment: ours are always the same."""
+    from jinja2 import BytecodeCache
+    from jinja2.bccache import Bucket
+
+    class Compiled(BytecodeCache):
+        def __init__(self) -> None:
+            self.known: dict[tuple[str, str], bytes] = {}
+
+        def load_bytecode(self, bucket: Bucket) -> None:
+            known = self.known.get((bucket.key, bucket.checksum))
+            if known is not None:
+                bucket.bytecode_from_string(known)
+
+        def dump_bytecode(self, bucket: Bucket) -> None:
+            self.known[bucket.key, bucket.checksum] = bucket.bytecode_to_string()
+
+    return Compiled()
+
+
+def load_engines() -> None:
+    """Load what turns MJML into HTML, for a process that forks later."""
+    import css_inline  # noqa: F401 - kept by Python
+    import mjml  # noqa: F401 - as above
+
+
+def compile_all(environment: Environment, *endings: str) -> None:
+    """Compile every template of an environment, so that later ones of the process need not."""
+    for name in environment.list_templates(extensions=list(endings)):
+        environment.get_template(name)
+
+
+def messages_of(templates: Path) -> tuple[str, ...]:
+    """Return the words that a user's templates ask to translate; nothing is filled."""
+    from jinja2 import TemplateSyntaxError
+    from jinja2.ext import extract_from_ast
+
+    environment = environment_for(templates, markup=True)
+    found: dict[str, None] = {}
+    for path in sorted(templates.rglob("*")):
+        if path.suffix in _TEMPLATE_ENDINGS and path.is_file():
+            try:
+                tree = environment.parse(path.read_text(encoding="utf-8"))
+            except TemplateSyntaxError:  # told by whoever fills it, if anybody does
+                continue
+            for _line, _function, words in extract_from_ast(tree, ("_",)):
+                if isinstance(words, str):
+                    found[words] = None
+    return tuple(found)
 
 
 def _refuse_other_encodings(templates: Path) -> None:

@@ -13,7 +13,7 @@ from functools import cache, cached_property
 from gettext import NullTranslations
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 from zoneinfo import ZoneInfo
 
 from digest.errors import ConfigError
@@ -22,9 +22,13 @@ from digest.resources import templates_folder
 if TYPE_CHECKING:
     from babel import Locale as BabelLocale
 
+    from digest.model import Action
+
 Number = int | float | Decimal | Fraction
+N = TypeVar("N", bound=Number)
 
 SOURCE = "en"
+MAIL = "digest"  # the catalogue of everything that is sent
 MINUS = "\u2212"
 NO_BREAK = "\u00a0"
 NARROW = "\u202f"
@@ -125,6 +129,30 @@ class Locale:
     def direction(self) -> str:
         """Return "ltr" or "rtl"."""
         return str(self.babel.text_direction)
+
+    # ------------------------------------------------------------------------------- provenance
+    #
+    # Which figure of `digest.figures` a number is. It concerns the explain view alone; here numbers
+    # are numbers.
+
+    def traced(self, value: N, source: object, beside: str = "") -> N:
+        """Return a value that is its source written otherwise, or the figure called so beside it."""
+        del source, beside
+        return value
+
+    def named(self, value: N, figure: str) -> N:
+        """Return a value that is the figure of this id."""
+        del figure
+        return value
+
+    def derived(self, value: N, code: str, formula: str, **inputs: Number | Sequence[Number]) -> N:
+        """Return a value that is computed for the page alone, by this formula from these inputs."""
+        del code, formula, inputs
+        return value
+
+    def known(self, todo: Action) -> Action:
+        """Return what is to be done; its numbers are figures that stand elsewhere."""
+        return todo
 
     # ---------------------------------------------------------------------------------- numbers
 
@@ -249,8 +277,8 @@ def languages(folder: Path | None = None) -> tuple[str, ...]:
 
 
 @cache
-def locale_for(tag: str) -> Locale:
-    """Return the locale of a language tag.
+def locale_for(tag: str, domain: str = MAIL) -> Locale:
+    """Return the locale of a language tag, with the words of a catalogue and those of the mail's.
 
     "de-CH" says what its own catalogue holds and takes the rest from "de"; a country without a
     catalogue, such as "de-AT", takes all from its language.
@@ -266,25 +294,39 @@ def locale_for(tag: str) -> Locale:
         babel = BabelLocale.parse(_REGION.get(str(plain), str(plain)))
     except (UnknownLocaleError, ValueError) as error:
         raise ConfigError(f"language: {tag!r} is no language tag; {_allowed()}") from error
-    return Locale(tag, babel, _translations(tag, str(plain), babel.language))
+    return Locale(tag, babel, _translations(tag, domain, str(plain), babel.language))
 
 
-def _translations(tag: str, *names: str) -> NullTranslations:
+def _translations(tag: str, domain: str, *names: str) -> NullTranslations:
     from gettext import GNUTranslations
 
     found: list[NullTranslations] = []
-    for name in dict.fromkeys(names):
-        path = templates_folder() / "locale" / name / "LC_MESSAGES" / "digest.mo"
-        if path.is_file():
-            with path.open("rb") as file:
-                found.append(GNUTranslations(file))
+    for catalogue in dict.fromkeys((domain, MAIL)):
+        for name in dict.fromkeys(names):
+            path = templates_folder() / "locale" / name / "LC_MESSAGES" / f"{catalogue}.mo"
+            if path.is_file():
+                with path.open("rb") as file:
+                    found.append(GNUTranslations(file))
     if SOURCE in names:
         found.append(NullTranslations())
     if not found:
         raise ConfigError(f"language: there is no translation for {tag!r}; {_allowed()}")
-    for catalogue, fallback in pairwise(found):
-        catalogue.add_fallback(fallback)
+    for first, second in pairwise(found):
+        first.add_fallback(second)
     return found[0]
+
+
+def translated(tag: str) -> frozenset[str]:
+    """Return the words that the mail's catalogue of a language translates."""
+    from babel.messages.mofile import read_mo
+
+    found: set[str] = set()
+    for name in (tag.replace("-", "_"), tag.partition("-")[0]):
+        path = templates_folder() / "locale" / name / "LC_MESSAGES" / f"{MAIL}.mo"
+        if path.is_file():
+            with path.open("rb") as file:
+                found.update(str(message.id) for message in read_mo(file) if message.id)
+    return frozenset(found)
 
 
 def _allowed() -> str:

@@ -6,6 +6,7 @@ import textwrap
 import unicodedata
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from digest.model import Edition
 from digest.render.email import environment_for, fill
@@ -14,6 +15,9 @@ from digest.render.view import FollowUpLine, Line, Table, View
 from digest.render.view import view as view_of
 from digest.render.words import SIGNS
 
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
 WIDTH = 72
 LONGEST_SUBJECT = 120
 NAME_COLUMN = 26
@@ -21,18 +25,22 @@ NAME_COLUMN = 26
 
 def text(view: View, locale: Locale, templates: Path | None = None) -> str:
     """Return the text part: lines of at most 72 characters, the same numbers as the HTML."""
-    environment = environment_for(templates, markup=False)
-    environment.filters.update(_FILTERS)
-    filled = fill(environment, "digest.txt", view, locale, templates)
+    filled = fill(environment(templates), "digest.txt", view, locale, templates)
     return "\n".join(line.rstrip() for line in plain_spaces(filled).splitlines()) + "\n"
 
 
 def subject(view: View, locale: Locale, templates: Path | None = None) -> str:
     """Return the subject: one line, at most 120 characters."""
-    environment = environment_for(templates, markup=False)
-    filled = fill(environment, "digest.subject.txt", view, locale, templates)
+    filled = fill(environment(templates), "digest.subject.txt", view, locale, templates)
     line = " ".join(plain_spaces(filled).split())
     return line if len(line) <= LONGEST_SUBJECT else line[: LONGEST_SUBJECT - 1] + ELLIPSIS
+
+
+def environment(templates: Path | None) -> Environment:
+    """Return the environment of text templates, with what sets columns and lines."""
+    found = environment_for(templates, markup=False)
+    found.filters.update(_FILTERS)
+    return found
 
 
 def plain_spaces(written: str) -> str:

@@ -311,10 +311,15 @@ def _correction(locale: Locale, edition: Edition) -> Correction | None:
             )
             for figure in facts.figures[:MOST_MOVED]
         ),
-        locale.ngettext("%(n)s more", "%(n)s more", len(facts.figures) - MOST_MOVED)
-        if len(facts.figures) > MOST_MOVED
-        else None,
+        _more_figures(locale, len(facts.figures)) if len(facts.figures) > MOST_MOVED else None,
     )
+
+
+def _more_figures(locale: Locale, moved: int) -> str:
+    more = locale.derived(
+        moved - MOST_MOVED, "more_figures", "all - named", all=moved, named=MOST_MOVED
+    )
+    return locale.ngettext("%(n)s more", "%(n)s more", more)
 
 
 def _corrected(locale: Locale, figure: CorrectedFigure, value: int | None) -> str:
@@ -412,7 +417,7 @@ def _forecast_figure(locale: Locale, card: Scorecard) -> Figure:
     label = locale.gettext("Forecast")
     if forecast is None:
         return Figure(label, NONE, (locale.gettext("not enough data"), ""))
-    chance = None if forecast.chance is None else _still_open(card, Fraction(forecast.chance))
+    chance = None if forecast.chance is None else _still_open(locale, card, forecast.chance)
     return Figure(
         label,
         locale.number(forecast.mean),
@@ -423,12 +428,16 @@ def _forecast_figure(locale: Locale, card: Scorecard) -> Figure:
     )
 
 
-def _still_open(card: Scorecard, chance: Fraction) -> Fraction:
+def _still_open(locale: Locale, card: Scorecard, forecast: float) -> Fraction:
     """Keep a chance off 0% and 100% while days remain and the goal is not reached."""
     total = card.total
+    chance = locale.traced(Fraction(forecast), forecast)
     if not card.remaining or total.goal is None or (total.actual or 0) >= total.goal:
         return chance
-    return min(max(chance, Fraction(1, 1000)), Fraction(99, 100))
+    kept = min(max(chance, Fraction(1, 1000)), Fraction(99, 100))
+    if kept == chance:
+        return chance
+    return locale.derived(kept, "chance_open", "min(max(chance, 0.001), 0.99)", chance=forecast)
 
 
 def _range(locale: Locale, low: int, high: int) -> str:
@@ -440,6 +449,8 @@ def _closed_figures(locale: Locale, card: Scorecard) -> tuple[Figure, ...]:
     with_goal = [row for row in card.segments if row.goal is not None]
     reached = sum(row.status is Status.REACHED for row in with_goal)
     needed = Fraction(total.goal) / card.workdays if total.goal and card.workdays else None
+    if needed is not None:
+        needed = locale.traced(needed, total.goal, "needed_per_workday")
     return (
         _actual_figure(locale, total),
         Figure(
@@ -456,8 +467,15 @@ def _closed_figures(locale: Locale, card: Scorecard) -> tuple[Figure, ...]:
         ),
         Figure(
             locale.gettext("Goals reached"),
-            locale.number(reached),
-            (locale.ngettext("of %(n)s segment", "of %(n)s segments", len(with_goal)), ""),
+            locale.number(locale.named(reached, "closed.segments.reached")),
+            (
+                locale.ngettext(
+                    "of %(n)s segment",
+                    "of %(n)s segments",
+                    locale.named(len(with_goal), "closed.segments.with_goal"),
+                ),
+                "",
+            ),
         ),
         _value_figure(locale, value),
     )
@@ -514,7 +532,7 @@ def _largest_shortfall_first(rows: Sequence[Row], first: tuple[str, ...]) -> lis
 
 
 def _rest(locale: Locale, card: Scorecard, rows: Sequence[Row]) -> Line:
-    line = _line(locale, card, _summed(card, rows))
+    line = _line(locale, card, _summed(locale, card, rows))
     return replace(line, name=_more(locale, rows), pill=None, look="neutral")
 
 
@@ -527,34 +545,59 @@ def _rest_names(locale: Locale, rows: Sequence[Row]) -> str:
     )
 
 
-def _summed(card: Scorecard, rows: Sequence[Row]) -> Row:
+def _summed(locale: Locale, card: Scorecard, rows: Sequence[Row]) -> Row:
     """Add rows up; a sum with an unknown part is unknown."""
-    actual = _sum([row.actual for row in rows])
-    goal = _sum([row.goal for row in rows])
-    expected = _sum([row.expected for row in rows])
+    actual = _sum(locale, "rest_actual", [row.actual for row in rows])
+    goal = _sum(locale, "rest_goal", [row.goal for row in rows])
+    expected = _sum(locale, "rest_expected", [row.expected for row in rows])
     due = goal if card.closed else expected
+    gap, attainment = None, None
+    if actual is not None and due is not None:
+        # As in every row: the shown figures add up.
+        gap = locale.derived(
+            int(actual) - int(half_up(due)),
+            "rest_gap",
+            "rest_actual - half_up(due)",
+            rest_actual=actual,
+            due=due,
+        )
+    if actual is not None and goal:
+        attainment = locale.derived(
+            actual / goal,
+            "rest_attainment",
+            "rest_actual / rest_goal",
+            rest_actual=actual,
+            rest_goal=goal,
+        )
     return Row(
         segment=None,
         status=Status.NO_TARGET,
-        actual=None if actual is None else int(actual),
-        goal=None if goal is None else int(goal),
+        actual=None if actual is None else locale.traced(int(actual), actual),
+        goal=None if goal is None else locale.traced(int(goal), goal),
         expected=expected,
-        # As in every row: the shown figures add up.
-        gap=None if actual is None or due is None else int(actual) - int(half_up(due)),
-        attainment=actual / goal if actual is not None and goal else None,
+        gap=gap,
+        attainment=attainment,
     )
 
 
-def _sum(parts: Sequence[Fraction | int | None]) -> Fraction | None:
-    known = [Fraction(part) for part in parts if part is not None]
-    return sum(known, Fraction(0)) if len(known) == len(parts) else None
+def _sum(locale: Locale, code: str, parts: Sequence[Fraction | int | None]) -> Fraction | None:
+    known = [part for part in parts if part is not None]
+    if len(known) < len(parts):
+        return None
+    return locale.derived(
+        sum(map(Fraction, known), Fraction(0)), code, "sum(segments)", segments=known
+    )
 
 
 def _more(locale: Locale, rest: Sequence[Row]) -> str:
-    sentence = locale.ngettext("%(n)s more segment", "%(n)s more segments", len(rest))
-    behind = sum(words.LOOKS[row.status] == "bad" for row in rest)
-    if not behind:
+    count = locale.derived(
+        len(rest), "more_segments", "count(segments)", segments=[row.actual or 0 for row in rest]
+    )
+    sentence = locale.ngettext("%(n)s more segment", "%(n)s more segments", count)
+    late = [row.gap or 0 for row in rest if words.LOOKS[row.status] == "bad"]
+    if not late:
         return sentence
+    behind = locale.derived(len(late), "more_behind", "count(segments)", segments=late)
     return locale.ngettext(
         "%(sentence)s, %(n)s of them behind",
         "%(sentence)s, %(n)s of them behind",
@@ -642,8 +685,10 @@ def _percent_of_bar(share: Fraction) -> int:
 
 def _change(locale: Locale, bridge: Bridge, *, closed: bool) -> Change:
     usual = dict(bridge.usual or ())
-    new = sum(leads for _, leads in bridge.new)
-    corrected = sum(change.leads for change in bridge.corrections)
+    new = locale.traced(sum(leads for _, leads in bridge.new), bridge.actual, "new")
+    corrected = locale.traced(
+        sum(change.leads for change in bridge.corrections), bridge.actual, "corrections"
+    )
     since = _since(bridge)
     steps = [
         (_opening(locale, bridge), locale.number(bridge.previous_actual)),
@@ -686,10 +731,9 @@ def _day_lines(
     locale: Locale, new: tuple[tuple[date, int], ...], usual: dict[date, float]
 ) -> tuple[DayLine, ...]:
     """List the latest days; a first edition late in a month would otherwise list all of it."""
-    earlier = new[:-MOST_DAYS]
-    before = [
-        DayLine(locale.gettext("Earlier days"), locale.number(sum(n for _, n in earlier)), NONE)
-    ]
+    earlier = [leads for _, leads in new[:-MOST_DAYS]]
+    total = locale.derived(sum(earlier), "earlier_days", "sum(days)", days=earlier)
+    before = [DayLine(locale.gettext("Earlier days"), locale.number(total), NONE)]
     latest = [
         DayLine(
             locale.day(day),
@@ -832,7 +876,9 @@ def _follow_up_facts(locale: Locale, facts: FollowUp) -> Iterable[tuple[str, str
     if facts.due:
         yield (
             locale.gettext("Responded in time"),
-            locale.percent(Fraction(facts.in_time, facts.due)),
+            locale.percent(
+                locale.traced(Fraction(facts.in_time, facts.due), facts.in_time, "share")
+            ),
         )
     yield locale.gettext("Overdue now"), locale.number(facts.overdue)
     if facts.median_minutes is not None:
@@ -858,7 +904,9 @@ def _rejected(locale: Locale, facts: FollowUp) -> str:
     count = locale.number(facts.rejected)
     if not facts.leads:
         return count
-    share = locale.percent(Fraction(facts.rejected, facts.leads))
+    share = locale.percent(
+        locale.traced(Fraction(facts.rejected, facts.leads), facts.rejected, "rejected_share")
+    )
     return locale.gettext("%(n)s (%(share)s)", n=count, share=share)
 
 
@@ -868,13 +916,13 @@ def _some_of(locale: Locale, kept: int, due: int) -> str:
 
 def _promise(locale: Locale, facts: FollowUp) -> str:
     """Say what sales promised: "first contact within 24 h of business time; 5 attempts ..."."""
-    within = _duration(locale, Fraction(facts.respond_within))
+    within = _duration(locale, facts.respond_within)
     if facts.clock == "elapsed":
         terms = [locale.gettext("first contact within %(time)s, day or night", time=within)]
     else:
         terms = [locale.gettext("first contact within %(time)s of business time", time=within)]
     if facts.website_within is not None:
-        sooner = _duration(locale, Fraction(facts.website_within))
+        sooner = _duration(locale, facts.website_within)
         terms.append(locale.gettext("website leads within %(time)s", time=sooner))
     terms.append(
         locale.ngettext(
@@ -910,13 +958,15 @@ def _at_least(locale: Locale, minutes: Fraction, *, censored: bool) -> str:
     return ("≥" + NO_BREAK if censored else "") + _duration(locale, minutes)
 
 
-def _duration(locale: Locale, minutes: Fraction) -> str:
-    hours, rest = divmod(int(half_up(minutes)), 60)
+def _duration(locale: Locale, duration: Fraction | int) -> str:
+    hours, rest = divmod(int(half_up(duration)), 60)
+    minutes = locale.number(locale.traced(rest, duration))
     if not hours:
-        return locale.gettext("%(minutes)s min", minutes=rest)
+        return locale.gettext("%(minutes)s min", minutes=minutes)
+    whole = locale.number(locale.traced(hours, duration))
     if not rest:
-        return locale.gettext("%(hours)s h", hours=locale.number(hours))
-    return locale.gettext("%(hours)s h %(minutes)s min", hours=locale.number(hours), minutes=rest)
+        return locale.gettext("%(hours)s h", hours=whole)
+    return locale.gettext("%(hours)s h %(minutes)s min", hours=whole, minutes=minutes)
 
 
 def _drift(locale: Locale, drift: Drift, card: Scorecard) -> str:
@@ -1041,7 +1091,7 @@ def _rate(locale: Locale, edition: Edition, rate: Decimal) -> str:
 def _method(locale: Locale, edition: Edition) -> str:
     method = locale.gettext(
         "Gamma-Poisson with six months of history; %(share)s range",
-        share=locale.percent(Fraction(8, 10)),
+        share=locale.percent(locale.named(Fraction(8, 10), "forecast.range")),
     )
     record = words.forecast_record(locale, edition.history_hits)
     return method if record is None else locale.gettext("; ").join((method, record))

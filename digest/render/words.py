@@ -81,12 +81,13 @@ def verdict(locale: Locale, card: Scorecard) -> str:
     if total.status in fixed:
         return fixed[total.status]
     over = (total.actual or 0) - (total.goal or 0)
+    by = locale.traced(abs(over), total.actual, "against_goal")
     if card.closed and over < 0:
-        return locale.ngettext("goal missed by %(n)s", "goal missed by %(n)s", -over)
+        return locale.ngettext("goal missed by %(n)s", "goal missed by %(n)s", by)
     if card.closed or total.status is Status.REACHED:
         if over == 0:
             return locale.gettext("goal reached")
-        return locale.ngettext("goal exceeded by %(n)s", "goal exceeded by %(n)s", over)
+        return locale.ngettext("goal exceeded by %(n)s", "goal exceeded by %(n)s", by)
     return plan_gap(locale, total.gap or 0)
 
 
@@ -99,7 +100,8 @@ def plan_gap(locale: Locale, gap: int) -> str:
     if gap == 0:
         return locale.gettext("on plan")
     if gap < 0:
-        return locale.ngettext("%(n)s behind plan", "%(n)s behind plan", -gap)
+        behind = locale.traced(-gap, gap)
+        return locale.ngettext("%(n)s behind plan", "%(n)s behind plan", behind)
     return locale.ngettext("%(n)s ahead of plan", "%(n)s ahead of plan", gap)
 
 
@@ -192,7 +194,8 @@ def preheader(locale: Locale, edition: Edition, card: Scorecard) -> str:
 def goal_gap(locale: Locale, gap: int) -> str:
     """Say where a closed month ended against its goal."""
     if gap < 0:
-        return locale.ngettext("%(n)s short of its goal", "%(n)s short of its goal", -gap)
+        short = locale.traced(-gap, gap)
+        return locale.ngettext("%(n)s short of its goal", "%(n)s short of its goal", short)
     if gap == 0:
         return locale.gettext("exactly at its goal")
     return locale.ngettext("%(n)s above its goal", "%(n)s above its goal", gap)
@@ -223,7 +226,7 @@ def _held_together(judged: str) -> str:
     """Keep a short verdict on one line, and in a long one its number beside what it counts."""
     if len(judged) <= SHORT_VERDICT:
         return judged.replace(" ", NO_BREAK)
-    return judged.replace(" ", NO_BREAK, 1) if judged[0].isdigit() else judged
+    return judged if judged[0].isalpha() else judged.replace(" ", NO_BREAK, 1)
 
 
 def _headline(locale: Locale, card: Scorecard) -> str:
@@ -304,7 +307,9 @@ def as_far_as_fits(locale: Locale, names: list[str], letters: int) -> str:
         return ""
     lengths = accumulate(map(len, names))
     fitting = max(1, sum(1 for length in lengths if length <= letters))
-    rest = len(names) - fitting
+    rest = locale.derived(
+        len(names) - fitting, "more_names", "all - named", all=len(names), named=fitting
+    )
     if rest > 0:
         names = [*names[:fitting], locale.ngettext("%(n)s more", "%(n)s more", rest)]
     return locale.join(names)
@@ -322,7 +327,7 @@ def _rest_of_month(locale: Locale, card: Scorecard) -> str | None:
         return locale.ngettext(
             "%(days)s, %(n)s lead to go.",
             "%(days)s, %(n)s leads to go.",
-            max(total.goal - total.actual, 0),
+            locale.traced(max(total.goal - total.actual, 0), total.actual, "to_go"),
             days=days_left(locale, card.remaining),
         )
     return locale.gettext(
@@ -351,7 +356,7 @@ def short_days_left(locale: Locale, weight: Fraction) -> str:
 def tenths(locale: Locale, value: Fraction | Decimal) -> str:
     """Write days or leads per day: 12, or 12.5 where there is a half."""
     rounded = half_up(value, 1)
-    return locale.number(rounded, 0 if rounded == rounded.to_integral_value() else 1)
+    return locale.number(value, 0 if rounded == rounded.to_integral_value() else 1)
 
 
 # ------------------------------------------------------------------------------------------- notes
@@ -376,8 +381,8 @@ def _count(locale: Locale, number: Fraction | None) -> str:
     return NONE if number is None else locale.number(number)
 
 
-def _whole(number: Fraction | None) -> int:
-    return 0 if number is None else int(number)
+def _whole(locale: Locale, number: Fraction | None) -> int:
+    return 0 if number is None else locale.traced(int(number), number)
 
 
 def _implied(locale: Locale, fact: Note) -> str:
@@ -415,7 +420,7 @@ def _unassigned(locale: Locale, fact: Note) -> str:
     sentence = locale.ngettext(
         "%(n)s lead belongs to no segment",
         "%(n)s leads belong to no segment",
-        _whole(fact.number),
+        _whole(locale, fact.number),
     )
     if fact.share is not None:
         sentence = locale.gettext(
@@ -438,11 +443,19 @@ def _late_entries(locale: Locale, changes: Sequence[Note]) -> str:
         locale.month_year(changes[0].day) if changes[0].day else locale.gettext("a closed month")
     )
     listed = [
-        correction(locale, Correction(change.day, change.segment or "", _whole(change.number)))
+        correction(
+            locale, Correction(change.day, change.segment or "", _whole(locale, change.number))
+        )
         for change in changes[:_MOST_LATE_ENTRIES]
         if change.day is not None
     ]
-    rest = len(changes) - len(listed)
+    rest = locale.derived(
+        len(changes) - len(listed),
+        "more_entries",
+        "all - named",
+        all=len(changes),
+        named=len(listed),
+    )
     if rest:
         listed.append(locale.ngettext("%(n)s more", "%(n)s more", rest))
     if changes[0].text == "frozen":
@@ -527,7 +540,9 @@ def _active_from(locale: Locale, fact: Note) -> str:
 
 
 def _without_goal(locale: Locale, fact: Note) -> str:
-    return locale.gettext("%(leads)s without a goal", leads=locale.signed(_whole(fact.number)))
+    return locale.gettext(
+        "%(leads)s without a goal", leads=locale.signed(_whole(locale, fact.number))
+    )
 
 
 def _close_rate_missing(locale: Locale, fact: Note) -> str:
@@ -595,6 +610,7 @@ ABOUT_THE_AGREEMENT = {NoteCode.SET_BY_HAND, NoteCode.GOAL_CHANGED, NoteCode.CAR
 
 def action(locale: Locale, todo: Action, edition: Edition) -> str:
     """Return an action as one sentence with the number it follows from."""
+    todo = locale.known(todo)
     sentence = _ACTIONS[todo.code](locale, todo, edition)
     if todo.segment is None or todo.code in _ACTION_NAMES_ITSELF:
         return sentence[:1].upper() + sentence[1:]
@@ -616,19 +632,21 @@ def _ask_source(locale: Locale, todo: Action, _: Edition) -> str:
     return locale.ngettext(
         "check the source, it gave no numbers for %(n)s segment.",
         "check the source, it gave no numbers for %(n)s segments.",
-        _whole(todo.number),
+        _whole(locale, todo.number),
     )
 
 
 def _agree_goals(locale: Locale, todo: Action, edition: Edition) -> str:
-    leads = locale.ngettext("%(n)s lead has none", "%(n)s leads have none", _whole(todo.number))
+    leads = locale.ngettext(
+        "%(n)s lead has none", "%(n)s leads have none", _whole(locale, todo.number)
+    )
     if todo.other is None:
         month = locale.month_year(edition.scorecard.period.start)
         return locale.gettext("agree the goals of %(month)s: %(leads)s.", month=month, leads=leads)
     return locale.ngettext(
         "agree the goals of %(n)s segment: %(leads)s.",
         "agree the goals of %(n)s segments: %(leads)s.",
-        _whole(todo.other),
+        _whole(locale, todo.other),
         leads=leads,
     )
 
@@ -637,7 +655,7 @@ def _complete_worksheet(locale: Locale, todo: Action, _: Edition) -> str:
     return locale.ngettext(
         "complete the worksheet, %(n)s lead has no goal.",
         "complete the worksheet, %(n)s leads have no goal.",
-        _whole(todo.number),
+        _whole(locale, todo.number),
     )
 
 
@@ -658,7 +676,7 @@ def _last_day(locale: Locale, todo: Action, _: Edition) -> str:
     return locale.ngettext(
         "%(n)s lead to go today, the last workday.",
         "%(n)s leads to go today, the last workday.",
-        _whole(todo.number),
+        _whole(locale, todo.number),
     )
 
 
@@ -666,7 +684,7 @@ def _answer(locale: Locale, todo: Action, _: Edition) -> str:
     sentence = locale.ngettext(
         "contact %(n)s lead that has waited too long",
         "contact %(n)s leads that have waited too long",
-        _whole(todo.number),
+        _whole(locale, todo.number),
     )
     if todo.segment is None or todo.other is None:
         return locale.gettext("sales: %(sentence)s.", sentence=sentence)
@@ -682,7 +700,7 @@ def _try_again(locale: Locale, todo: Action, _: Edition) -> str:
     return locale.ngettext(
         "sales: try %(n)s lead again that had fewer than %(attempts)s attempts.",
         "sales: try %(n)s leads again that had fewer than %(attempts)s attempts.",
-        _whole(todo.number),
+        _whole(locale, todo.number),
         attempts=locale.number(todo.other or 0),
     )
 
@@ -704,7 +722,7 @@ def _new_pace(locale: Locale, todo: Action, edition: Edition) -> str:
 
 def _assign(locale: Locale, todo: Action, _: Edition) -> str:
     sentence = locale.ngettext(
-        "give %(n)s lead a segment", "give %(n)s leads a segment", _whole(todo.number)
+        "give %(n)s lead a segment", "give %(n)s leads a segment", _whole(locale, todo.number)
     )
     if not todo.text:
         return f"{sentence}."

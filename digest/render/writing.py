@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 
 from digest.errors import ConfigError
+from digest.figures import Figures
 from digest.model import Brand, Edition
 from digest.render import email, lint, text
-from digest.render.locales import locale_for
+from digest.render.locales import Locale, locale_for
 from digest.render.view import MOST_ROWS, View, view
 
 FEWEST_ROWS = 5
@@ -17,7 +18,10 @@ FEWEST_ROWS = 5
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What is to be written, for whom; `chart` tells whether a picture will be attached."""
+    """What is to be written, for whom; `chart` tells whether a picture will be attached.
+
+    With `figures` it is the explain view: HTML alone, in which every number leads to its record.
+    """
 
     edition: Edition
     language: str
@@ -25,12 +29,19 @@ class Wish:
     brand: Brand
     templates: Path | None
     chart: bool
+    figures: Figures | None = None
 
-    def view(self, most_rows: int = MOST_ROWS) -> View:
-        """Return the values that its templates print."""
+    def view(
+        self,
+        most_rows: int = MOST_ROWS,
+        *,
+        edition: Edition | None = None,
+        locale: Locale | None = None,
+    ) -> View:
+        """Return the values that its templates print, of another edition or as another locale writes."""
         return view(
-            self.edition,
-            locale_for(self.language),
+            edition or self.edition,
+            locale or locale_for(self.language),
             segments_first=self.segments_first,
             brand=self.brand,
             chart=self.chart,
@@ -58,16 +69,39 @@ def write(wish: Wish, shown: View | None = None) -> Written:
         ConfigError: a user's template is at fault; names file and line.
     """
     locale = locale_for(wish.language)
-    shown = shown or wish.view()
-    html = email.html(shown, locale, wish.templates)
-    for rows in range(MOST_ROWS - 5, FEWEST_ROWS - 1, -5):
-        if lint.size(html) <= lint.LARGEST_HTML:
-            break
-        shown = wish.view(rows)
-        html = email.html(shown, locale, wish.templates)
+    if wish.figures is not None:
+        from digest.render.linked import explained
+
+        return Written(explained(wish, wish.figures), "", "")
+    shown, html = fitting(shown or wish.view(), wish.view, locale, wish.templates)
     body = text.text(shown, locale, wish.templates)
     _refuse(html, body, shown, wish.templates)
     return Written(html, body, text.subject(shown, locale, wish.templates))
+
+
+def fitting(
+    shown: View,
+    again: Callable[[int], View],
+    locale: Locale,
+    templates: Path | None,
+    as_sent: Callable[[str], str] = str,
+) -> tuple[View, str]:
+    """Return a view and its HTML, with as many rows as are not clipped.
+
+    Args:
+        shown: the view with the most rows.
+        again: makes one with at most so many.
+        locale: of the reader.
+        templates: the user's folder.
+        as_sent: turns the HTML into what would travel, whose size counts.
+    """
+    html = email.html(shown, locale, templates)
+    for rows in range(MOST_ROWS - 5, FEWEST_ROWS - 1, -5):
+        if lint.size(as_sent(html)) <= lint.LARGEST_HTML:
+            break
+        shown = again(rows)
+        html = email.html(shown, locale, templates)
+    return shown, html
 
 
 def _refuse(html: str, body: str, shown: View, templates: Path | None) -> None:

@@ -1,8 +1,8 @@
 """TOML and environment -> Settings: fully checked, adapters constructed, all mistakes at once.
 
 `load` reads one file, `load_many` a fleet. The steps, each in its own module: `document` (TOML with line
-numbers), `references` (secrets), `sections` and `adapters` (types), `plan` (the SLA), `recipients`; `parts`
-brings them together.
+numbers), `inheritance` (what a folder has in common), `references` (secrets), `sections` and `adapters`
+(types), `plan` (the SLA), `recipients`; `parts` brings them together.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import cast
 
 from digest.errors import ConfigError
 from digest.settings.document import read
+from digest.settings.inheritance import DEFAULTS, inherit
 from digest.settings.mistakes import file_problem
 from digest.settings.parts import all_settings, assemble
 from digest.settings.references import Keyring, Vault, system_keyring
@@ -24,7 +25,7 @@ __all__ = ["FiscalPeriod", "Settings", "all_settings", "load", "load_many"]
 def load(
     path: Path, *, environment: Mapping[str, str], keyring: Keyring = system_keyring
 ) -> Settings:
-    """Return the checked settings of one file.
+    """Return the checked settings of one file, over the `defaults.toml` of its folder.
 
     Args:
         path: the TOML file.
@@ -34,7 +35,8 @@ def load(
     Raises:
         ConfigError: everything that is wrong with the file, one sentence each.
     """
-    document, mistakes = read(path)
+    own, mistakes = read(path)
+    document = inherit(path, own, mistakes)
     vault = Vault(environment, path.parent.absolute(), keyring)
     resolved = cast("Mapping[str, object]", vault.resolve(document, (), mistakes))
     settings = assemble(path, resolved, mistakes)
@@ -48,8 +50,8 @@ def load_many(
 ) -> tuple[list[Settings], list[ConfigError]]:
     """Return the digests of files and folders, and one error for each file that has mistakes.
 
-    A folder means its `*.toml` files, hidden ones aside. Two files with one id are a mistake in both:
-    sending one of them would hide the other behind the same ledger entries.
+    A folder means its `*.toml` files, hidden ones and the defaults aside. Two files with one id are a
+    mistake in both: sending one of them would hide the other behind the same ledger entries.
     """
     loaded: list[Settings] = []
     files, errors = files_of(paths)
@@ -57,7 +59,9 @@ def load_many(
         try:
             loaded.append(load(path, environment=environment, keyring=keyring))
         except ConfigError as error:
-            errors.append(error)
+            # What is wrong with the defaults is wrong in each digest, and said once.
+            if str(error) not in map(str, errors):
+                errors.append(error)
     shared = shared_ids(loaded)
     errors.extend(shared.values())
     return [settings for settings in loaded if settings.id not in shared], errors
@@ -86,7 +90,11 @@ def _files(paths: Sequence[Path], errors: list[ConfigError]) -> Iterator[Path]:
     for path in paths:
         try:
             # What begins with a dot is an editor's or a copier's leftover.
-            inside = (file for file in path.glob("*.toml") if not file.name.startswith("."))
+            inside = (
+                file
+                for file in path.glob("*.toml")
+                if not file.name.startswith(".") and file.name != DEFAULTS
+            )
             found = sorted(inside) if path.is_dir() else [path]
         except OSError as error:
             errors.append(ConfigError(f"config folder {file_problem(path, error)}"))

@@ -7,6 +7,7 @@ from dataclasses import fields, replace
 from typing import TypeVar
 
 from digest.channels import CHANNELS, Channel
+from digest.channels.slack import Slack
 from digest.connectors import CONNECTORS, Connector, MeasuresDeals, MeasuresFollowUp
 from digest.errors import nearest
 from digest.followup import Promise
@@ -16,8 +17,8 @@ from digest.settings.lines import Path as KeyPath
 from digest.settings.mistakes import clip, shown, unknown
 from digest.settings.reading import Reading, Table
 from digest.settings.recipients import address_problem, check_recipients, check_wishes
-from digest.settings.sections import AlertsSection, FollowUpSection
-from digest.settings.values import Alerts
+from digest.settings.sections import AlertsSection, FollowUpSection, PreviewSection
+from digest.settings.values import Alerts, Tests
 
 T = TypeVar("T")
 _MOST_CHANNELS = 100
@@ -214,6 +215,41 @@ def alerts_of(reading: Reading, channels: Mapping[str, Channel]) -> Alerts:
                 "which takes the settings of [channels.smtp]",
             )
     return Alerts(mail, made.get("slack"))
+
+
+def tests_of(reading: Reading, channels: Mapping[str, Channel]) -> Tests:
+    """Return to whom the preview may send a test; to nobody without [preview]."""
+    section = reading.section(PreviewSection, "preview")
+    if section is None:
+        return Tests()
+    for address in section.test_recipients:
+        if problem := address_problem(address):
+            reading.mistakes.add(("preview", "test_recipients"), problem)
+            return Tests()
+    mail = next((one for one in channels.values() if one.form == "mime"), None)
+    return Tests(mail, section.test_recipients, _test_channel(reading, channels, section))
+
+
+def _test_channel(
+    reading: Reading, channels: Mapping[str, Channel], section: PreviewSection
+) -> Channel | None:
+    if section.slack_channel is None:
+        return None
+    at = ("preview", "slack_channel")
+    posts = next((one for one in channels.values() if isinstance(one, Slack) and one.token), None)
+    if posts is None:
+        reading.mistakes.add(
+            at, "needs [channels.slack] with a token; a webhook has one channel only, the readers'"
+        )
+        return None
+    if section.slack_channel == posts.channel:
+        reading.mistakes.add(at, "is the channel of the readers; name another one for tests")
+        return None
+    try:
+        return replace(posts, channel=section.slack_channel)
+    except ValueError as error:
+        reading.mistakes.add(at, str(error).removeprefix("channel: "))
+        return None
 
 
 def _way(reading: Reading, name: str, value: object, operators: Sequence[str]) -> Channel | None:

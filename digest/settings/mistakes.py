@@ -39,6 +39,7 @@ class Mistakes:
         lines: line of each key, from `key_lines`.
         hidden: words that no message may contain.
         unresolved: keys whose secret reference leads nowhere, which is noted already.
+        inherited: the file from which the keys `taken` come, None for none.
     """
 
     name: str
@@ -47,6 +48,8 @@ class Mistakes:
     unresolved: set[Path] = field(default_factory=set)
     found: list[tuple[Path, str]] = field(default_factory=list, repr=False)
     warned: list[tuple[Path, str]] = field(default_factory=list, repr=False)
+    inherited: Mistakes | None = None
+    taken: frozenset[Path] = frozenset()
 
     def add(self, path: Path, what: str) -> None:
         """Note a mistake at a key; `what` is the rest of the sentence."""
@@ -76,15 +79,37 @@ class Mistakes:
 
     def _sentences(self, notes: Sequence[tuple[Path, str]]) -> tuple[str, ...]:
         """Return "digest.toml, line 12, connector.table: what" for the first fifty notes."""
-        ordered = sorted(dict.fromkeys(notes), key=lambda note: line_of(self.lines, note[0]))
+        ordered = sorted(dict.fromkeys(notes), key=lambda note: self._where(note[0])[1:])
         sentences = [self._sentence(path, what) for path, what in ordered[:_MANY]]
         if rest := len(ordered) - len(sentences):
             sentences.append(f"{self.name}: and {rest:,} more")
         return tuple(dict.fromkeys(sentences))
 
     def _sentence(self, path: Path, what: str) -> str:
-        place = f"{self.name}, line {line_of(self.lines, path)}"
+        name, _, line = self._where(path)
+        place = f"{name}, line {line}"
         return self._clean(": ".join((f"{place}, {dotted(path)}" if path else place, what)))
+
+    def _where(self, path: Path) -> tuple[str, bool, int]:
+        """Return the file in which a path stands, whether it is the inherited one, and the line."""
+        above = self.inherited
+        if above is not None and any(path[:n] in self.taken for n in range(1, len(path) + 1)):
+            return above.name, True, line_of(above.lines, path)
+        return self.name, False, line_of(self.lines, path)
+
+    def take_over(self, other: Mistakes, taken: Iterable[Path]) -> None:
+        """Let what stands at some paths be that of another file."""
+        self.inherited, self.taken = other, frozenset(taken)
+        self.hidden |= other.hidden
+
+    def inherited_lines(self) -> Mapping[Path, int]:
+        """Return the lines of what came from the other file."""
+        lines = self.inherited.lines if self.inherited else {}
+        return {
+            path: line
+            for path, line in lines.items()
+            if any(path[:n] in self.taken for n in range(1, len(path) + 1))
+        }
 
     def _clean(self, text: str) -> str:
         for word in sorted(self.hidden, key=len, reverse=True):

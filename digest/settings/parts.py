@@ -22,7 +22,15 @@ from digest.errors import ConfigError, nearest
 from digest.model import Brand, Secret, Segment, SegmentMap
 from digest.settings.adapters import build, is_table, known_keys
 from digest.settings.document import DEEPEST
-from digest.settings.edges import WAYS, alerts_of, channels_of, connector_of, deals_of, follow_up_of
+from digest.settings.edges import (
+    WAYS,
+    alerts_of,
+    channels_of,
+    connector_of,
+    deals_of,
+    follow_up_of,
+    tests_of,
+)
 from digest.settings.fiscal import read_periods
 from digest.settings.ledgers import LedgerSection, ledger_of
 from digest.settings.lines import Path as KeyPath
@@ -47,6 +55,7 @@ from digest.settings.sections import (
     Head,
     HeartbeatSection,
     Hold,
+    PreviewSection,
     Retention,
     Schedule,
     SegmentSection,
@@ -90,6 +99,7 @@ TOP = (
     "channels",
     "alerts",
     "heartbeat",
+    "preview",
 )
 
 
@@ -114,6 +124,7 @@ def assemble(path: Path, data: Table, mistakes: Mistakes) -> Settings | None:
     follow_up = follow_up_of(reading, connector)
     channels = channels_of(reading, plan.segments if plan else None)
     alerts = alerts_of(reading, channels)
+    tests = tests_of(reading, channels)
     heartbeat = _heartbeat(reading)
     ledger = ledger_of(reading)
     templates = _templates(reading, head)
@@ -165,10 +176,13 @@ def assemble(path: Path, data: Table, mistakes: Mistakes) -> Settings | None:
         brand=brand,
         fiscal_periods=periods,
         alerts=alerts,
+        tests=tests,
         heartbeat=heartbeat,
         metrics_file=reading.folder / head.metrics_file if head.metrics_file else None,
+        account=head.account,
         warnings=mistakes.warnings,
         lines=MappingProxyType(dict(mistakes.lines)),
+        inherited=MappingProxyType(dict(mistakes.inherited_lines())),
     )
 
 
@@ -479,6 +493,7 @@ def all_settings() -> tuple[str, ...]:
         "follow_up": FollowUpSection,
         "alerts": AlertsSection,
         "heartbeat": HeartbeatSection,
+        "preview": PreviewSection,
         **{f"connector ({name})": cls for name, cls in CONNECTORS.items()},
         **{f"channels.{name}": cls for name, cls in CHANNELS.items()},
     }

@@ -226,6 +226,7 @@ class Head:
     templates: Text | None = None
     fiscal_periods: Text | None = None
     metrics_file: Text | None = None
+    account: Text | None = None
 
 
 @dataclass(frozen=True)
@@ -267,6 +268,14 @@ class HeartbeatSection:
     """[heartbeat]: the dead-man's switch outside."""
 
     url: PingUrl
+
+
+@dataclass(frozen=True)
+class PreviewSection:
+    """[preview]: to whom `digest preview` may send a test."""
+
+    test_recipients: TextOrTexts = ()
+    slack_channel: Text | None = None
 
 
 @dataclass(frozen=True)

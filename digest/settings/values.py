@@ -16,6 +16,7 @@ from digest.connectors import Connector, MeasuresDeals, MeasuresFollowUp
 from digest.followup import Promise
 from digest.ledger import Place
 from digest.model import Brand, Secret, Segment
+from digest.settings.inheritance import DEFAULTS
 from digest.settings.lines import Path as KeyPath
 from digest.sla import Plan
 from digest.workdays import Calendar
@@ -48,6 +49,20 @@ class Alerts:
     slack: Channel | None = None
 
 
+@dataclass(frozen=True)
+class Tests:
+    """To whom the preview may send a test, and by what.
+
+    Attributes:
+        mail: the digest's mail channel; None without one. addresses: the only ones it may write to.
+        slack: the channel that tests are posted to, None for none.
+    """
+
+    mail: Channel | None = None
+    addresses: tuple[str, ...] = ()
+    slack: Channel | None = None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """One digest, ready to run. No field shows a secret.
@@ -66,10 +81,12 @@ class Settings:
         on_partial: whether deals or follow-up that do not answer hold it too, while there is time.
         notify_team_when_held: the recipients of a held edition get one plain line.
         unassigned_leads, unassigned_share: from here on leads without a segment call for a warning.
-        alerts: whom to tell. heartbeat: address of the dead-man's switch, None for none.
+        alerts: whom to tell. tests: to whom the preview may send a test.
+        heartbeat: address of the dead-man's switch, None for none.
         metrics_file: where figures for Prometheus are written after each send, None for nowhere.
+        account: what the limits of the source belong to, where a fleet cannot tell; None for what it can.
         warnings: what works but deserves a look, as sentences.
-        lines: on which line of the file a key stands.
+        lines: on which line of the file a key stands. inherited: the same of the folder's defaults.
     """
 
     path: Path
@@ -111,10 +128,13 @@ class Settings:
     brand: Brand
     fiscal_periods: tuple[FiscalPeriod, ...]
     alerts: Alerts = Alerts()
+    tests: Tests = Tests()
     heartbeat: Secret | None = None
     metrics_file: Path | None = None
+    account: str | None = None
     warnings: tuple[str, ...] = ()
     lines: Mapping[KeyPath, int] = field(default_factory=dict, repr=False)
+    inherited: Mapping[KeyPath, int] = field(default_factory=dict, repr=False)
 
     @property
     def folder(self) -> Path:
@@ -132,8 +152,9 @@ class Settings:
             return mistake
         entry = f"[{said['entry']}]" if said["entry"] else ""
         for table in _CONNECTOR_TABLES:
-            line = self.lines.get((*table, *said["key"].split(".")))
-            if line is not None:
-                key = ".".join(map(str, (*table, said["key"])))
-                return f"{self.path.name}, line {line}, {key}{entry}: {said['what']}"
+            path = (*table, *said["key"].split("."))
+            key = ".".join(map(str, (*table, said["key"])))
+            for name, lines in ((self.path.name, self.lines), (DEFAULTS, self.inherited)):
+                if path in lines:
+                    return f"{name}, line {lines[path]}, {key}{entry}: {said['what']}"
         return mistake

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from digest.errors import ConfigError, DigestError
 from digest.settings import files_of, load, shared_ids
+from digest.settings.inheritance import DEFAULTS
 from digest.settings.values import Settings
 
-Stamp = tuple[int, int, int]  # modification time in ns, size, inode
+Stamp = tuple[int, ...]  # modification time in ns, size, inode
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +63,7 @@ class Watch:
         for path in self._read.keys() - set(files):
             del self._read[path]
         for path in files:
-            stamp = _stamp(path)
+            stamp = stamp_of(path)
             if stamp is not None and self._read.get(path, (None,))[0] == stamp:
                 continue
             self._read.pop(path, None)
@@ -89,9 +92,17 @@ class Watch:
         )
 
 
-def _stamp(path: Path) -> Stamp | None:
+def stamp_of(path: Path) -> Stamp | None:
+    """Return what changes with a file or with the defaults that it inherits; None when it is gone."""
     try:
         found = path.stat()
     except OSError:
         return None
+    with suppress(OSError):
+        above = path.with_name(DEFAULTS).stat()
+        return *_facts(found), *_facts(above)
+    return _facts(found)
+
+
+def _facts(found: os.stat_result) -> Stamp:
     return found.st_mtime_ns, found.st_size, found.st_ino

@@ -58,6 +58,19 @@ def read_csv(path: Path) -> Plan:
     Raises:
         ConfigError: all mistakes, each with file, line and column.
     """
+    return _read(path)[0]
+
+
+def lines_of(path: Path) -> Mapping[tuple[str, date], int]:
+    """Return the line of each segment and month.
+
+    Raises:
+        ConfigError: as `read_csv`.
+    """
+    return _read(path)[1].seen
+
+
+def _read(path: Path) -> tuple[Plan, _Lines]:
     try:
         with open_csv(path) as table:
             lines = []
@@ -71,7 +84,8 @@ def read_csv(path: Path) -> Plan:
             headings = tuple(table.header)
     except TableError as error:
         raise ConfigError(str(error)) from error
-    return _Lines(path.name, _columns(path.name, headings), headings).plan(lines)
+    reader = _Lines(path.name, _columns(path.name, headings), headings)
+    return reader.plan(lines), reader
 
 
 def _columns(name: str, headings: Sequence[str]) -> dict[str, int]:

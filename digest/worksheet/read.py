@@ -15,12 +15,12 @@ from digest.errors import ConfigError, nearest
 from digest.model import DayCount, PlanRate, add_months, month_start, normalise
 from digest.notation import (
     CURRENCIES,
+    parse_amount,
     parse_count,
     parse_date,
-    parse_money,
     parse_month,
     parse_number,
-    parse_ratio,
+    parse_share,
     shown,
 )
 from digest.sla import Plan, RevenueGoal, Terms
@@ -73,6 +73,7 @@ class Worksheet:
         sheets: sheet key to the sheet's name; what is missing is absent.
         actual_rows: row of the sheet Actual to (day, segment name as written, leads).
         notes: cells that the digest can read and the workbook's own formulas cannot, as (cell, text).
+        rate_rows: row of the sheet Rates to currency.
     """
 
     path: Path
@@ -81,6 +82,7 @@ class Worksheet:
     sheets: Mapping[str, str]
     actual_rows: Mapping[int, tuple[date, str, int]] = field(default_factory=dict)
     notes: tuple[tuple[str, str], ...] = ()
+    rate_rows: Mapping[int, str] = field(default_factory=dict)
 
 
 def read(path: Path, *, everything: bool = False) -> Worksheet:
@@ -103,7 +105,8 @@ def read_book(book: Book, *, everything: bool = False) -> Worksheet:
     reader.stop_if_wrong()
     goals = _read_goals(reader, sheets["goals"])
     terms = _read_terms(reader, sheets["sla"])
-    rates_block, rates = _read_rates(reader, sheets.get("rates"), goals)
+    rates_block, rate_rows = _read_rates(reader, sheets.get("rates"), goals)
+    rates = tuple(rate_rows.values())
     if "segment" not in goals.block.columns or not set(REQUIRED_TERMS) <= set(terms.block.columns):
         reader.stop_if_wrong()  # without headings nothing below can be read
     _check_merged(reader, goals, terms)
@@ -155,6 +158,7 @@ def read_book(book: Book, *, everything: bool = False) -> Worksheet:
         sheets=sheets,
         actual_rows=actual_rows,
         notes=tuple(reader.notes),
+        rate_rows={row: rate.currency for row, rate in rate_rows.items()},
     )
 
 
@@ -254,19 +258,7 @@ class _Reader:
 
 
 def _ratio(value: Content, cell: Cell) -> Fraction:
-    number_format = cell.number_format if not isinstance(value, str) else None
-    ratio = parse_ratio(value, number_format)
-    if ratio > 1:
-        percent = f"{float(ratio):.4%}".rstrip("%").rstrip("0").rstrip(".")
-        raise ValueError(f"found {percent} %; allowed is 0 % to 100 %")
-    return ratio
-
-
-def _amount(value: Content, _cell: Cell) -> tuple[Decimal, str | None]:
-    amount, currency = parse_money(value)
-    if amount < 0:
-        raise ValueError(f"found {shown(value)}; an amount is 0 or more")
-    return amount, currency
+    return parse_share(value, cell.number_format if not isinstance(value, str) else None)
 
 
 def _month(value: Content, _cell: Cell) -> date:
@@ -583,17 +575,7 @@ def _segment_currencies(
 def _money(
     reader: _Reader, sheet: str, row: int, column: int | None, currency: str
 ) -> Decimal | None:
-    parsed = reader.parse(sheet, row, column, _amount)
-    if parsed is None or column is None:
-        return None
-    amount, written = parsed
-    if written is not None and currency and written != currency:
-        reader.wrong(
-            sheet, row, column,
-            f"found an amount in {written}; the segment's currency is {currency}; change one of the two",
-        )  # fmt: skip
-        return None
-    return amount
+    return reader.parse(sheet, row, column, lambda value, _: parse_amount(value, currency))
 
 
 # --------------------------------------------------------------------------------------------- terms
@@ -740,22 +722,22 @@ def _percent(ratio: Fraction) -> str:
 
 def _read_rates(
     reader: _Reader, sheet: str | None, goals: _Goals
-) -> tuple[Block | None, tuple[PlanRate, ...]]:
+) -> tuple[Block | None, dict[int, PlanRate]]:
     if sheet is None:
-        return None, ()
+        return None, {}
     cells = reader.book.cells(sheet)
     heading = _best_row(cells, lambda c, row: len(_keys_in_row(c, row, ("currency", "rate"))))
     if heading is None or len(_keys_in_row(cells, heading, ("currency", "rate"))) < 2:  # noqa: PLR2004 - both
         reader.wrong_sheet(
             sheet, "no row with the headings 'Currency' and 'Plan rate' was found; restore it"
         )
-        return None, ()
+        return None, {}
     columns = _columns(reader, sheet, heading, RATES_COLUMNS, ("currency", "rate"))
     if not {"currency", "rate"} <= set(columns):
-        return None, ()
+        return None, {}
     last = max((row for row, _ in cells if row > heading), default=heading)
     block = Block(heading, heading + 1, max(last, heading + 20), columns)
-    rates: dict[str, PlanRate] = {}
+    rates: dict[int, PlanRate] = {}
     start = min(goals.months, default=date(2000, 1, 1))
     for row in block.rows:
         code = _currency(reader, sheet, row, columns.get("currency"))
@@ -777,7 +759,7 @@ def _read_rates(
             continue
         if rate <= 0:
             reader.wrong(sheet, row, columns["rate"], f"found {rate}; a rate is above 0")
-        elif code in rates:
+        elif any(code == known.currency for known in rates.values()):
             reader.wrong(
                 sheet,
                 row,
@@ -785,8 +767,8 @@ def _read_rates(
                 f"found {code} a second time; an SLA year has one fixed rate",
             )
         else:
-            rates[code] = PlanRate(code, rate, day or start)
-    return block, tuple(rates.values())
+            rates[row] = PlanRate(code, rate, day or start)
+    return block, rates
 
 
 def _keys_in_row(cells: Cells, row: int, wanted: Sequence[str]) -> set[str]:

@@ -17,7 +17,13 @@ from digest.connectors.hubspot.credentials import OAuth, check_word
 from digest.connectors.hubspot.kept import Kept
 from digest.connectors.hubspot.schema import entry_names
 from digest.connectors.hubspot.searching import Dated, Query, Span, packed
-from digest.connectors.hubspot.transport import Errand, Session, Wire
+from digest.connectors.hubspot.transport import (
+    SEARCHES_PER_SECOND,
+    Errand,
+    Session,
+    Wire,
+    account_of,
+)
 from digest.model import (
     DealStatistics,
     Finding,
@@ -206,6 +212,18 @@ class Hubspot:
             )
         check_word("token", self.token.reveal())
         return self.token
+
+    @property
+    def account(self) -> str:
+        """The portal, as far as its key tells: each has its own, so that none is repeated."""
+        credential = self.credential
+        key = credential.refresh_token if isinstance(credential, OAuth) else credential
+        return account_of(key)
+
+    @property
+    def per_second(self) -> float:
+        """How many searches a portal allows, with room for whoever else uses it."""
+        return SEARCHES_PER_SECOND
 
     @property
     def all_stages(self) -> tuple[str, ...]:

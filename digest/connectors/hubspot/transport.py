@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Protocol
 
 from digest.clocks import REFUSE_SKEW, OtherClock, clock_of
 from digest.connectors.hubspot.credentials import Access, OAuth
@@ -44,6 +44,16 @@ LARGEST_ANSWER = 64_000_000
 _log = logging.getLogger(__name__)
 
 
+class Budget(Protocol):
+    """Tells when the next search of a portal may leave."""
+
+    def reserve(self, now: float) -> float:
+        """Take the next free place and return the seconds until it."""
+
+    def slow_down(self, now: float, seconds: float | None = None) -> None:
+        """Hear that the portal complained, and how long it wants to be left alone."""
+
+
 class Pace:
     """Spaces requests evenly; half as fast for ten seconds after the portal complained."""
 
@@ -60,8 +70,9 @@ class Pace:
             self._next = place + self._interval * (2 if place < self._slow_until else 1)
             return place - now
 
-    def slow_down(self, now: float) -> None:
-        """Halve the pace for a while."""
+    def slow_down(self, now: float, seconds: float | None = None) -> None:
+        """Halve the pace for a while; who was refused waits as long as the portal asked by itself."""
+        del seconds
         with self._lock:
             self._slow_until = now + SLOW_SECONDS
 
@@ -73,6 +84,7 @@ class Wire:
     Attributes:
         paces: per credential, so that all digests of a process share the portal's limit.
         accesses: per refresh token, so that they share the access token, too.
+        budget: of an account's searches, where other processes share it; None for this process alone.
     """
 
     host: str = "https://api.hubapi.com"
@@ -83,15 +95,23 @@ class Wire:
     read_seconds: float = 30.0
     paces: dict[str, tuple[Pace, Pace]] = field(default_factory=dict, repr=False, compare=False)
     accesses: dict[str, Access] = field(default_factory=dict, repr=False, compare=False)
+    budget: Callable[[str], Budget] | None = None
 
-    def pace(self, credential: Secret, *, search: bool) -> Pace:
+    def pace(self, credential: Secret, *, search: bool) -> Budget:
         """Return the pace of a credential's searches, or of its other requests."""
+        if search and self.budget is not None:
+            return self.budget(account_of(credential))
         fresh = (Pace(SEARCHES_PER_SECOND), Pace(OTHERS_PER_SECOND))
         return self.paces.setdefault(_digest(credential), fresh)[0 if search else 1]
 
     def access(self, refresh_token: Secret) -> Access:
         """Return the access that a refresh token gave last."""
         return self.accesses.setdefault(_digest(refresh_token), Access())
+
+
+def account_of(credential: Secret) -> str:
+    """Return the name of the portal that a credential opens."""
+    return f"hubspot:{_digest(credential)[:16]}"
 
 
 def _digest(credential: Secret) -> str:
@@ -241,7 +261,7 @@ class Session:
             failed[found.kind] += 1
             _log.info("%s: attempt %d: %s", request.what, failed.total(), found.kind.name)
             if found.kind is Kind.SECONDLY:
-                pace.slow_down(self._wire.clock())
+                pace.slow_down(self._wire.clock(), found.retry_after)
             wait = found.wait(failed[found.kind])
             if wait is None:
                 raise found.error

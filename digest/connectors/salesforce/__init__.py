@@ -239,6 +239,11 @@ class Salesforce:
         return stem
 
     @property
+    def account(self) -> str:
+        """The org, whose calls of a day are limited."""
+        return f"salesforce:{self.host_stem}"
+
+    @property
     def metered(self) -> bool:
         """See `digest.connectors.Metered`."""
         return True

@@ -7,6 +7,7 @@ second count in the same transaction.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -161,6 +162,13 @@ class Sql:
     allow_custom_sql: bool = False
     date_type: DateType | None = None
     folder: Path = Path()
+
+    @property
+    def account(self) -> str:
+        """The database: when it is down, it is down for every digest that reads it."""
+        url = self.url.reveal() if isinstance(self.url, Secret) else self.url
+        whole = f"{url} {self.folder if url.startswith(('sqlite', 'duckdb')) else ''}"
+        return f"sql:{hashlib.sha256(whole.encode()).hexdigest()[:16]}"
 
     def __post_init__(self) -> None:
         _check_url(self.url)

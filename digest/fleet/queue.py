@@ -1,0 +1,214 @@
+"""The queue: Procrastinate in the ledger's own schema, so that a job and its run are one commit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import date, datetime
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+import procrastinate
+from procrastinate import RetryDecision
+from procrastinate.jobs import Job as QueueJob
+from procrastinate.retry import BaseRetryStrategy
+from procrastinate.schema import SchemaManager
+
+from digest.errors import ConfigError
+from digest.ledger.postgres import SCHEMA
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from digest.fleet.planner import Call, Enqueue, Job
+    from digest.ledger import Postgres
+    from digest.ledger.store import Ledger
+
+DELIVER, PLAN, HOUSEKEEPING = "deliver", "plan", "housekeeping"
+_VERSION = "queue_version"  # key of the ledger's `meta`
+# Hours that a job is kept that ended badly: it is a clue, the ledger is the record.
+KEPT_HOURS = 48
+
+
+class AgainError(Exception):
+    """The job goes back to the queue until an instant; it has not failed.
+
+    Attributes:
+        first: it has a reservation that would lapse, so nobody goes before it.
+    """
+
+    def __init__(self, at: datetime, why: str, *, first: bool = False) -> None:
+        super().__init__(why)
+        self.at = at
+        self.first = first
+
+
+class WhenAsked(BaseRetryStrategy):
+    """Tries again what asks for it itself, at the instant it names."""
+
+    def get_retry_decision(
+        self, *, exception: BaseException, job: QueueJob
+    ) -> RetryDecision | None:
+        """Return when a job comes back, None for one that has failed."""
+        del job
+        if not isinstance(exception, AgainError):
+            return None
+        return RetryDecision(retry_at=exception.at, priority=_FIRST if exception.first else None)
+
+
+_FIRST = 1_000
+
+
+def priority_of(until: datetime) -> int:
+    """Return a job's priority: the sooner its window ends, the higher."""
+    return -int(until.timestamp() // 60)
+
+
+def enqueue_with(app: procrastinate.App) -> Enqueue:
+    """Return what puts the planner's finds into the queue, inside the planner's transaction.
+
+    Args:
+        app: with a synchronous connector, since the ledger's connections are such.
+    """
+
+    def enqueue(
+        connection: Connection,
+        jobs: Sequence[Job],
+        calls: Sequence[Call],
+        overdue: Sequence[tuple[str, date]],
+    ) -> None:
+        found = [
+            *map(_delivery, jobs),
+            *map(_ping, calls),
+            *(_overdue(digest, day) for digest, day in overdue),
+        ]
+        if found:
+            raw = connection.connection.driver_connection
+            app.job_manager.batch_defer_jobs(found, connection=raw)
+
+    return enqueue
+
+
+def _delivery(job: Job) -> QueueJob:
+    return QueueJob(
+        queue=DELIVER,
+        task_name="deliver",
+        priority=priority_of(job.until),
+        # Nothing wider: a job that waits for its next try keeps every other one with its lock waiting.
+        lock=f"{job.digest}|{job.day}",
+        queueing_lock=None,
+        task_kwargs={"digest": job.digest, "day": job.day.isoformat(), "stamp": job.stamp},
+    )
+
+
+def _ping(call: Call) -> QueueJob:
+    return QueueJob(
+        queue=HOUSEKEEPING,
+        task_name="ping",
+        lock=None,
+        queueing_lock=None,
+        task_kwargs={
+            "digest": call.digest,
+            "day": call.day.isoformat(),
+            "kind": call.ping.name,
+            "body": call.body,
+        },
+    )
+
+
+def _overdue(digest: str, day: date) -> QueueJob:
+    # No lock: the delivery's own job may wait behind it for a worker that does not come.
+    return QueueJob(
+        queue=HOUSEKEEPING,
+        task_name="overdue",
+        lock=None,
+        queueing_lock=None,
+        task_kwargs={"digest": digest, "day": day.isoformat()},
+    )
+
+
+# ------------------------------------------------------------------------------------- connecting
+
+
+def planning_app(place: Postgres) -> procrastinate.App:
+    """Return what puts jobs into the queue on the ledger's connections; it opens none of its own."""
+    return procrastinate.App(
+        connector=procrastinate.SyncPsycopgConnector(**_connection_of(place, 1))
+    )
+
+
+def working_app(place: Postgres, *, connections: int) -> procrastinate.App:
+    """Return what takes jobs out; its tasks are added by the worker."""
+    return procrastinate.App(
+        connector=procrastinate.PsycopgConnector(**_connection_of(place, connections))
+    )
+
+
+def _connection_of(place: Postgres, connections: int) -> dict[str, Any]:
+    password = {} if place.password is None else {"password": place.password.reveal()}
+    return {
+        "conninfo": place.url,
+        "min_size": 1,
+        "max_size": connections,
+        "kwargs": {
+            **password,
+            "application_name": "digest-queue",
+            "options": f"-c search_path={SCHEMA}",
+            "connect_timeout": 10,
+        },
+    }
+
+
+# ------------------------------------------------------------------------------------ its tables
+
+
+def install(ledger: Ledger) -> None:
+    """Make the queue's tables beside the ledger's where there are none.
+
+    Raises:
+        ConfigError: they are of another version of Procrastinate.
+    """
+    from digest.ledger import fleet
+
+    fleet.make_tables(ledger)
+    with ledger.change() as (connection, _):
+        found = fleet.read_fact(connection, _VERSION)
+        if found is None:
+            connection.exec_driver_sql(SchemaManager.get_schema().replace("%", "%%"))
+            fleet.write_fact(connection, _VERSION, version())
+        elif found != version():
+            raise ConfigError(
+                f"the queue's tables are of version {found}, the installed procrastinate wants {version()}; "
+                "stop the workers, then run `digest fleet upgrade`"
+            )
+
+
+def version() -> str:
+    """Return the version of the tables that the installed package works with: its last migration."""
+    return _migrations()[-1].partition("_")[0]
+
+
+def upgrade(ledger: Ledger, said: Callable[[str], None]) -> None:
+    """Bring the queue's tables to the installed package's version, in one transaction.
+
+    Args:
+        ledger: the fleet's; its workers are stopped.
+        said: hears each migration.
+    """
+    from digest.ledger import fleet
+
+    fleet.make_tables(ledger)
+    with ledger.change() as (connection, _):
+        found = fleet.read_fact(connection, _VERSION)
+        for name in _migrations() if found is not None else ():
+            if name.partition("_")[0] > (found or ""):
+                text = (resources.files("procrastinate.sql") / "migrations" / name).read_text()
+                connection.exec_driver_sql(text.replace("%", "%%"))
+                said(name)
+        if found is not None:
+            fleet.write_fact(connection, _VERSION, version())
+    install(ledger)
+
+
+def _migrations() -> list[str]:
+    folder = resources.files("procrastinate.sql") / "migrations"
+    return sorted(file.name for file in folder.iterdir() if file.name.endswith(".sql"))

@@ -1,0 +1,580 @@
+"""What the pages show: digests, their editions and their messages; nothing here changes any of them."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, timedelta
+from enum import StrEnum
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from digest.compose import (
+    NOTHING_SENT,
+    compose,
+    due_on,
+    facts_of,
+    history_of,
+    latest_business_date,
+)
+from digest.dispatch import memory_of, message_for
+from digest.due import today_of
+from digest.errors import ConfigError, DigestError
+from digest.ledger import State, read_ledger
+from digest.model import Recipient
+from digest.preview.address import UnknownError, View
+from digest.preview.frame import opened
+from digest.preview.kept import Answers, keeping
+from digest.preview.records import known_history, records
+from digest.scenarios import Held, Scenario
+from digest.snapshot import edition_from_json, fingerprint
+
+if TYPE_CHECKING:
+    from digest.editions import Facts
+    from digest.figures import Figures
+    from digest.ledger import Delivery, Run
+    from digest.ledger.store import Reader
+    from digest.model import Edition, Image, LeadCounts, MailHeaders, Message
+    from digest.settings import Settings
+
+SAMPLES = "samples"  # the digest that stands for the scenarios where no settings were given
+MOST_MESSAGES = 64
+REFRESH_AFTER = timedelta(minutes=1)
+
+
+class Basis(StrEnum):
+    """What an edition on the screen rests on."""
+
+    SENT = "sent"  # frozen, and somebody got it
+    FROZEN = "frozen"  # frozen for sending, nobody has got it yet
+    TODAY = "today"  # what would be sent
+    RECOUNTED = "recounted"  # never sent; counted today
+    AHEAD = "ahead"  # a day to come, with the leads so far
+    SCENARIO = "scenario"
+
+
+@dataclass(frozen=True, slots=True)
+class Addressee:
+    """Who gets the edition: a recipient of a channel."""
+
+    channel: str
+    form: str
+    recipient: Recipient
+    headers: MailHeaders | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Showing:
+    """One edition on the screen.
+
+    Attributes:
+        asked: the business date that the address means.
+        deliveries: of its run, when there is one. run: likewise.
+        trouble: why the edition asked for is not there; `edition` is then the last frozen one.
+        older: the settings have changed in what they ask of the source since the counts were read.
+    """
+
+    digest: str
+    title: str
+    view: View
+    asked: date
+    facts: Facts
+    edition: Edition
+    previous: Edition | None
+    basis: Basis
+    reader: Addressee
+    readers: tuple[Addressee, ...]
+    settings: Settings | None = None
+    run: Run | None = None
+    deliveries: tuple[Delivery, ...] = ()
+    trouble: DigestError | None = None
+    older: bool = False
+
+    @property
+    def language(self) -> str:
+        """Of the edition as it is shown."""
+        return self.view.locale or self.reader.recipient.language or self.edition.language
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mail:
+    """A mail on the screen.
+
+    Attributes:
+        message: the edition rendered now. content: the mail's bytes, of the one that was sent where there
+            is one.
+        html, text, subject, images: what these bytes hold.
+        frozen: they are the very bytes that are sent.
+    """
+
+    message: Message
+    content: bytes = field(repr=False)
+    html: str = field(repr=False)
+    text: str = field(repr=False)
+    subject: str
+    images: tuple[Image, ...]
+    frozen: bool
+
+
+@dataclass(eq=False)
+class Subject:
+    """One digest of the desk: its settings, what its sources answered, and editions made of that.
+
+    Attributes:
+        newest: settings that ask the sources for something else than these, for the next refresh.
+    """
+
+    settings: Settings
+    answers: Answers
+    newest: Settings | None = None
+    editions: dict[date, Edition | DigestError] = field(default_factory=dict)
+
+
+@dataclass(eq=False)
+class Desk:
+    """Every digest and scenario that the pages may show.
+
+    Attributes:
+        clock: the instant of now, aware.
+        offline: sources are never asked.
+        anonymous: recipients are left out; an example stands for all.
+        samples: scenarios by name.
+        broken: what is wrong with files that could not be read, each with the digest that an earlier
+            reading of it gave.
+    """
+
+    clock: Callable[[], datetime]
+    offline: bool = False
+    anonymous: bool = False
+    samples: Mapping[str, Callable[[], Scenario | Held]] = field(default_factory=dict)
+    broken: tuple[tuple[str | None, DigestError], ...] = ()
+    _subjects: dict[str, Subject] = field(default_factory=dict)
+    _messages: dict[Any, Message] = field(default_factory=dict)
+    _figures: dict[Any, Figures] = field(default_factory=dict)
+    _good: dict[Any, Message] = field(default_factory=dict)
+    _seconds: dict[Any, float] = field(default_factory=dict)
+    _busy: threading.RLock = field(default_factory=threading.RLock)
+
+    # ------------------------------------------------------------------------------------ digests
+
+    def put(
+        self,
+        loaded: Sequence[Settings],
+        *,
+        broken: Sequence[tuple[str | None, DigestError]] = (),
+    ) -> None:
+        """Take the digests as their files now say; what was counted stays where the question is the same."""
+        with self._busy:
+            self.broken = tuple(broken)
+            self._messages.clear()
+            self._figures.clear()
+            self._subjects = {settings.id: self._subject(settings) for settings in loaded}
+
+    def _subject(self, settings: Settings) -> Subject:
+        known = self._subjects.get(settings.id)
+        if known is None:
+            return Subject(settings, Answers(self.clock(), offline=self.offline))
+        if known.settings is settings:  # of a file that is broken now
+            return known
+        if _question(known.settings) == _question(settings):
+            # The new settings with the old sources, whose answers are known by their identity.
+            same = replace(
+                settings,
+                connector=known.settings.connector,
+                deals=known.settings.deals,
+                follow_up=settings.follow_up
+                and known.settings.follow_up
+                and (settings.follow_up[0], known.settings.follow_up[1]),
+            )
+            return Subject(same, known.answers)
+        return replace(known, newest=settings)
+
+    def newest(self, digest: str) -> Settings | None:
+        """Return the settings that a refresh asks with; None for the scenarios' own."""
+        subject = self._subjects.get(digest)
+        return None if subject is None else subject.newest or subject.settings
+
+    def refresh(self, digest: str) -> timedelta | None:
+        """Forget what the sources of a digest answered; the next page asks them again.
+
+        Returns:
+            How long to wait when they were asked within the last minute, else None.
+
+        Raises:
+            UnknownError: there is no such digest.
+        """
+        with self._busy:
+            self.settings(digest)
+            subject = self._subjects.get(digest)
+            if subject is None:
+                return None
+            now = self.clock()
+            rest = subject.answers.asked_at + REFRESH_AFTER - now
+            if rest > timedelta(0):
+                return rest
+            settings = subject.newest or subject.settings
+            self._subjects[digest] = Subject(settings, Answers(now, offline=self.offline))
+            self._messages.clear()
+            self._figures.clear()
+            return None
+
+    def forget_messages(self) -> None:
+        """Render anew from now on: a template has changed."""
+        with self._busy:
+            self._messages.clear()
+
+    def broken_of(self, digest: str | None) -> tuple[DigestError, ...]:
+        """Return what is wrong with the files of a digest, or with any file when none is named."""
+        return tuple(
+            error for whose, error in self.broken if digest is None or whose in (None, digest)
+        )
+
+    @property
+    def digests(self) -> tuple[str, ...]:
+        """Ids of the digests, in the order of their files."""
+        return tuple(self._subjects) or ((SAMPLES,) if self.samples else ())
+
+    def settings(self, digest: str) -> Settings | None:
+        """Return the settings of a digest; None for the scenarios' own.
+
+        Raises:
+            UnknownError: there is no such digest.
+        """
+        if digest not in self.digests:
+            raise UnknownError("digest", digest, self.digests)
+        found = self._subjects.get(digest)
+        return None if found is None else found.settings
+
+    def asking(self, digest: str) -> tuple[Settings, datetime] | None:
+        """Return settings whose sources answer once, as for the editions, and as of when.
+
+        None for the scenarios' own digest.
+        """
+        with self._busy:
+            subject = self._subjects.get(digest)
+            if subject is None:
+                return None
+            return keeping(subject.settings, subject.answers), subject.answers.asked_at
+
+    # ----------------------------------------------------------------------------------- editions
+
+    def show(self, digest: str, view: View) -> Showing:
+        """Return the edition that an address means.
+
+        Raises:
+            UnknownError: no such digest or recipient.
+            DigestError: there is no edition to show, not even an earlier one; or the date has none.
+        """
+        with self._busy:
+            settings = self.settings(digest)
+            if settings is None or view.scenario is not None:
+                return self._sample(digest, settings, view)
+            return self._own(self._subjects[digest], view)
+
+    def _sample(self, digest: str, settings: Settings | None, view: View) -> Showing:
+        name = view.scenario or next(iter(self.samples))
+        sample = self.samples[name]()
+        held = isinstance(sample, Held)
+        edition = sample.previous if isinstance(sample, Held) else sample.edition
+        readers = _readers(None)
+        return Showing(
+            digest=digest,
+            title=edition.title if settings is None else settings.title,
+            view=replace(view, scenario=name),
+            asked=sample.due.business_date,
+            facts=sample.facts,
+            edition=edition,
+            previous=None if held else sample.previous,
+            trouble=sample.error if isinstance(sample, Held) else None,
+            basis=Basis.SCENARIO,
+            reader=_chosen(readers, view),
+            readers=readers,
+            settings=None,
+        )
+
+    def _own(self, subject: Subject, view: View) -> Showing:
+        settings = subject.settings
+        today = today_of(settings, self.clock())
+        asked = view.date or latest_business_date(settings, today)
+        readers = _readers(None if self.anonymous else settings)
+        reader = read_ledger(settings.ledger)
+        trouble: DigestError | None = None
+        try:
+            edition, basis = self._edition(subject, reader, asked, today)
+        except DigestError as error:
+            last = _last_frozen(reader, settings)
+            if last is None or _is_free(settings, asked):
+                raise
+            edition, basis, trouble = last, Basis.SENT, error
+        shown_date = edition.business_date
+        run = reader.run(settings.id, shown_date) if reader else None
+        return Showing(
+            digest=settings.id,
+            title=settings.title,
+            view=view,
+            asked=asked,
+            facts=facts_of(settings),
+            edition=edition,
+            previous=_previous(reader, settings, shown_date),
+            basis=basis,
+            reader=_chosen(readers, view),
+            readers=readers,
+            settings=settings,
+            run=run,
+            deliveries=reader.deliveries(settings.id, shown_date) if reader and run else (),
+            trouble=trouble,
+            older=subject.newest is not None,
+        )
+
+    def _edition(
+        self, subject: Subject, reader: Reader | None, asked: date, today: date
+    ) -> tuple[Edition, Basis]:
+        settings = subject.settings
+        frozen = reader.edition(settings.id, asked) if reader else None
+        if frozen is not None and reader is not None:
+            states = {one.state for one in reader.deliveries(settings.id, asked)}
+            return edition_from_json(frozen), Basis.SENT if State.SENT in states else Basis.FROZEN
+        edition = subject.editions.get(asked)
+        if edition is None:
+            edition = self._composed(subject, asked)
+            subject.editions[asked] = edition
+        if isinstance(edition, DigestError):
+            raise edition
+        if asked > today:
+            return edition, Basis.AHEAD
+        return edition, Basis.TODAY if asked == today else Basis.RECOUNTED
+
+    @staticmethod
+    def _composed(subject: Subject, asked: date) -> Edition | DigestError:
+        settings = keeping(subject.settings, subject.answers)
+        try:
+            due_on(settings, asked)
+            memory = memory_of(settings, asked) if read_ledger(settings.ledger) else NOTHING_SENT
+            return compose(settings, asked, now=subject.answers.asked_at, memory=memory)
+        except ConfigError as error:
+            return ConfigError(*map(settings.located, error.mistakes))
+        except DigestError as error:
+            return error
+
+    # ------------------------------------------------------------------------------------- figures
+
+    def figures(self, showing: Showing) -> Figures:
+        """Return the record of every number of an edition; no source is asked for it."""
+        from digest.snapshot import edition_to_json
+
+        edition, name = showing.edition, showing.view.scenario
+        key = (showing.digest, name, fingerprint(edition_to_json(edition)))
+        with self._busy:
+            if key not in self._figures:
+                if len(self._figures) >= MOST_MESSAGES:
+                    del self._figures[next(iter(self._figures))]
+                self._figures[key] = records(showing, self._history(showing))
+            return self._figures[key]
+
+    def _history(self, showing: Showing) -> LeadCounts | None:
+        if showing.basis is Basis.SCENARIO:
+            sample = self.samples[showing.view.scenario or ""]()
+            return None if isinstance(sample, Held) else sample.history
+        subject = self._subjects[showing.digest]
+        silent = replace(subject.answers, offline=True)
+        settings = keeping(subject.settings, silent)
+        return known_history(settings, showing.edition, silent.asked_at)
+
+    def recounted(self, digest: str, day: date) -> Edition:
+        """Return the edition of a date as it would be counted now, whatever was sent.
+
+        Raises:
+            DigestError: it cannot be made, or the date has none.
+        """
+        with self._busy:
+            edition = self._composed(self._subjects[digest], day)
+        if isinstance(edition, DigestError):
+            raise edition
+        return edition
+
+    def months_before(self, showing: Showing) -> LeadCounts | None:
+        """Return the counts of the months before the one that an edition judges, None where there are none.
+
+        Raises:
+            DigestError: the source does not say.
+        """
+        if showing.settings is None:
+            sample = self.samples[showing.view.scenario or ""]()
+            return sample.history if isinstance(sample, Scenario) else None
+        with self._busy:
+            subject = self._subjects[showing.digest]
+            settings = keeping(subject.settings, subject.answers)
+            first = showing.edition.judged.period.start
+            return history_of(settings, first, subject.answers.asked_at)
+
+    # ----------------------------------------------------------------------------------- messages
+
+    def message(self, showing: Showing) -> Message:
+        """Return the edition rendered as its reader wants it, in the language of the view.
+
+        Raises:
+            ConfigError: a template is at fault.
+        """
+        from digest.render import render
+        from digest.snapshot import edition_to_json
+
+        wanted = replace(showing.reader.recipient, language=showing.language)
+        key = (fingerprint(edition_to_json(showing.edition)), wanted, showing.digest)
+        with self._busy:
+            if key not in self._messages:
+                began = time.monotonic()
+                message = (
+                    message_for(showing.settings, showing.edition, wanted)
+                    if showing.settings
+                    else render(
+                        showing.edition,
+                        language=wanted.language,
+                        segments_first=wanted.segments,
+                    )
+                )
+                _keep(self._messages, key, message)
+                _keep(self._good, _same_view(showing), message)
+                self._seconds[_same_view(showing)] = time.monotonic() - began
+            return self._messages[key]
+
+    def seconds(self, showing: Showing) -> float | None:
+        """Return how long the last rendering of a view took, None when there was none yet."""
+        return self._seconds.get(_same_view(showing))
+
+    def last_good(self, showing: Showing) -> tuple[Mail, ConfigError | None]:
+        """Return the mail of a view; while a template is broken the one before, and what is wrong.
+
+        Raises:
+            ConfigError: a template is at fault, and the view was never rendered before.
+        """
+        try:
+            return self.mail(showing), None
+        except ConfigError as error:
+            before = self._good.get(_same_view(showing))
+            if before is None:
+                raise
+            return _mail(before, self._packed(showing, before), frozen=False), error
+
+    def mail(self, showing: Showing) -> Mail:
+        """Return the mail of a view: the very bytes where they are frozen, else as they would be.
+
+        Raises:
+            ConfigError: a template is at fault.
+        """
+        message = self.message(showing)
+        own = _frozen_bytes(showing) if self._as_sent(showing) else None
+        return _mail(message, own or self._packed(showing, message), frozen=own is not None)
+
+    @staticmethod
+    def _as_sent(showing: Showing) -> bool:
+        """Whether the view is of the language in which the reader got it."""
+        own = showing.reader.recipient.language or showing.edition.language
+        return showing.view.locale in (None, own)
+
+    def _packed(self, showing: Showing, message: Message) -> bytes:
+        from digest.render.files import EXAMPLE_HEADERS, NOBODY
+        from digest.render.mime import pack
+
+        headers = showing.reader.headers
+        recipient = showing.reader.recipient if headers else NOBODY
+        key = "/".join(
+            (
+                showing.digest,
+                str(showing.edition.business_date),
+                showing.reader.channel,
+                recipient.address,
+            )
+        )
+        return pack(
+            message,
+            recipient=recipient,
+            headers=headers or EXAMPLE_HEADERS,
+            key=key,
+            sent_at=showing.edition.as_of,
+        )
+
+
+def _keep(messages: dict[Any, Message], key: object, message: Message) -> None:
+    if key not in messages and len(messages) >= MOST_MESSAGES:
+        del messages[next(iter(messages))]
+    messages[key] = message
+
+
+def _same_view(showing: Showing) -> tuple[object, ...]:
+    """What two showings have in common of which the later one may stand in for the earlier."""
+    reader, view = showing.reader, showing.view
+    return showing.digest, showing.asked, view.scenario, reader, showing.language
+
+
+def _question(settings: Settings) -> str:
+    """What settings ask of their sources; where it is the same, the answers still serve."""
+    follow_up = settings.follow_up and settings.follow_up[1]
+    asked = (settings.connector, settings.deals, follow_up, settings.segments, settings.timezone)
+    return fingerprint(repr(asked))
+
+
+def _readers(settings: Settings | None) -> tuple[Addressee, ...]:
+    from digest.render.files import EXAMPLE_HEADERS, NOBODY
+
+    found = [
+        Addressee(name, channel.form, recipient, channel.headers)
+        for name, channel in (settings.channels if settings else {}).items()
+        for recipient in channel.recipients
+    ]
+    return tuple(found) or (Addressee("example", "mime", NOBODY, EXAMPLE_HEADERS),)
+
+
+def _chosen(readers: Sequence[Addressee], view: View) -> Addressee:
+    if view.recipient > len(readers):
+        numbers = [str(n + 1) for n in range(len(readers))]
+        raise UnknownError("recipient", str(view.recipient), numbers)
+    return readers[view.recipient - 1]
+
+
+def _is_free(settings: Settings, day: date) -> bool:
+    """Whether a date has no edition, which is no failure."""
+    try:
+        return due_on(settings, day).kind is None
+    except ConfigError:
+        return False
+
+
+def _last_frozen(reader: Reader | None, settings: Settings) -> Edition | None:
+    found = reader.sent_editions(settings.id, limit=1) if reader else ()
+    return edition_from_json(found[0]) if found else None
+
+
+def _previous(reader: Reader | None, settings: Settings, day: date) -> Edition | None:
+    text = reader.previous_edition(settings.id, day) if reader else None
+    return None if text is None else edition_from_json(text)
+
+
+def _frozen_bytes(showing: Showing) -> bytes | None:
+    """The mail that the ledger holds for the reader of a view, None when it holds none."""
+    settings = showing.settings
+    mine = [
+        one
+        for one in showing.deliveries
+        if (one.channel, one.recipient)
+        == (showing.reader.channel, showing.reader.recipient.address)
+    ]
+    reader = read_ledger(settings.ledger) if settings and mine else None
+    if reader is None or showing.reader.form != "mime" or not reader.has(mine[0].message):
+        return None
+    return reader.message(mine[0])
+
+
+@lru_cache(maxsize=16)  # a page asks for the same mail as its frame
+def _mail(message: Message, content: bytes, *, frozen: bool) -> Mail:
+    inside = opened(content, {image.cid: image.alt for image in message.images})
+    return Mail(
+        message=message,
+        content=content,
+        html=inside.html,
+        text=inside.text,
+        subject=inside.subject,
+        images=inside.images,
+        frozen=frozen,
+    )

@@ -1,0 +1,71 @@
+"""The address holds the whole state: written back it is read as the same, and what is wrong is named."""
+
+from __future__ import annotations
+
+from datetime import date
+from urllib.parse import parse_qsl
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from digest.preview.address import DARK, TABS, NotAllowedError, View, view_of
+
+ALLOWED = {"scenario": ("behind", "on-track"), "locale": ("en", "de-CH"), "ui": ("en", "fr")}
+
+views = st.builds(
+    View,
+    date=st.none() | st.dates(date(1, 1, 1), date(9999, 12, 31)),
+    scenario=st.none() | st.sampled_from(ALLOWED["scenario"]),
+    locale=st.none() | st.sampled_from(ALLOWED["locale"]),
+    recipient=st.integers(1, 9999),
+    tab=st.sampled_from(TABS),
+    w=st.integers(240, 1600),
+    dark=st.sampled_from(DARK),
+    images=st.sampled_from(("on", "off")),
+    explain=st.booleans(),
+    masked=st.booleans(),
+    ui=st.none() | st.sampled_from(ALLOWED["ui"]),
+)
+
+
+@given(views)
+def test_a_view_written_is_read_as_the_same(view: View) -> None:
+    query = view.query()
+
+    assert view_of(parse_qsl(query.lstrip("?")), allowed=ALLOWED) == view
+
+
+def test_the_plain_view_has_no_query() -> None:
+    assert View().query() == ""
+    assert View(tab="text").query(tab="email") == ""
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "allowed"),
+    [
+        ("date", "2026-13-01", "a date like 2026-06-15"),
+        ("date", "20260615", "a date like 2026-06-15"),
+        ("scenario", "nope", "behind, on-track"),
+        ("locale", "xx", "en, de-CH"),
+        ("recipient", "0", "a whole number from 1 to 9999"),
+        ("recipient", "²", "a whole number from 1 to 9999"),
+        ("recipient", "9" * 5000, "a whole number from 1 to 9999"),
+        ("tab", "html", "email, text, slack, teams, headers, source"),
+        ("w", "239", "a whole number from 240 to 1600"),
+        ("dark", "yes", "no, author, forced"),
+        ("images", "", "on, off"),
+        ("explain", "true", "0, 1"),
+    ],
+)
+def test_a_value_that_is_not_allowed_is_named(key: str, text: str, allowed: str) -> None:
+    with pytest.raises(NotAllowedError) as refused:
+        view_of([(key, text)], allowed=ALLOWED)
+
+    assert (refused.value.key, refused.value.allowed) == (key, allowed)
+    assert refused.value.found == text[:80]
+
+
+def test_a_key_that_stands_twice_is_refused() -> None:
+    with pytest.raises(NotAllowedError, match="twice"):
+        view_of([("tab", "text"), ("tab", "email")], allowed=ALLOWED)

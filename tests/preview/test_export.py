@@ -1,0 +1,93 @@
+"""The pages as files: whole, the same each time, without recipients, readable from disk."""
+
+from __future__ import annotations
+
+import re
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser
+
+from digest import preview
+from digest.errors import ConfigError
+from tests.preview.conftest import wanted
+from tests.render.chromium import needs_chromium
+
+
+def write_pages(demo: Path, folder: Path) -> None:
+    """Write them in a thread of their own: the browser's driver keeps this one's event loop."""
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(preview.write_pages, wanted(demo), folder).result()
+
+
+@pytest.fixture(scope="module")
+def pages(demo: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("export") / "pages"
+    write_pages(demo, folder)
+    return folder
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def test_the_same_input_gives_the_same_bytes(demo: Path, pages: Path, tmp_path: Path) -> None:
+    write_pages(demo, tmp_path / "again")
+
+    assert contents(tmp_path / "again") == contents(pages)
+
+
+def test_no_recipient_no_form_and_no_script_is_in_it(pages: Path) -> None:
+    for name, content in contents(pages).items():
+        assert b"marketing@example.com" not in content, name
+        assert b"sales@example.com" not in content, name
+        if name.endswith(".html"):
+            assert b"<form" not in content, name
+            assert b"<script" not in content, name
+
+
+def test_every_link_leads_to_a_file(pages: Path) -> None:
+    for path in pages.rglob("*.html"):
+        if path.parent.name == "frame":
+            continue
+        for target in re.findall(r'(?:href|src)="(?!data:)([^"#]+)[^"]*"', path.read_text()):
+            assert (path.parent / target).is_file(), (path, target)
+
+
+@needs_chromium
+@pytest.mark.tool
+def test_it_opens_from_disk_without_a_word_in_the_console(pages: Path, chromium: Browser) -> None:
+    said: list[str] = []
+    page = chromium.new_page()
+    page.on("console", lambda message: said.append(message.text))
+    page.on("requestfailed", lambda request: said.append(request.url))
+    page.goto((pages / "index.html").as_uri())
+    page.get_by_role("link").first.click()
+    frame = page.frame_locator("#frame")
+
+    assert "leads" in frame.locator("h1").first.inner_text()
+    assert frame.locator("img").first.evaluate("image => image.naturalWidth") > 0
+    assert said == []
+    page.close()
+
+
+def test_a_folder_of_somebody_else_is_left_alone(demo: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("mine")
+
+    with pytest.raises(ConfigError, match="holds something"):
+        write_pages(demo, tmp_path)
+    assert (tmp_path / "mine.txt").read_text() == "mine"
+
+
+def test_an_earlier_export_is_replaced(demo: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "pages"
+    write_pages(demo, folder)
+    (folder / "left-over.html").write_text("old")
+    write_pages(demo, folder)
+
+    assert not (folder / "left-over.html").exists()
