@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from digest.preview.pages import (
     actions,
+    api,
     calendar,
     edition,
     figures,
@@ -29,6 +30,7 @@ PAGES = (
     *history.PAGES,
     *calendar.PAGES,
     *lint.PAGES,
+    *api.PAGES,
     *static.PAGES,
     *worksheet.PAGES,
     *what_if.PAGES,
