@@ -812,6 +812,12 @@ def raise_alerts(connection: Connection, noted: Iterable[Noted], now: datetime) 
         connection.execute(upsert(alerts).on_conflict_do_nothing(), rows)
 
 
+def is_told_about(connection: Connection, about: str, day: date) -> bool:
+    """Whether something was raised of a subject on a date, whichever digest found it."""
+    query = select(alerts.c.digest).where(alerts.c.about == about, alerts.c.business_date == day)
+    return connection.execute(query.limit(1)).first() is not None
+
+
 def claim_alerts(connection: Connection, now: datetime, every: timedelta) -> tuple[Waiting, ...]:
     """Take what the operators have not been told yet, oldest first; nobody else tells it meanwhile.
 
