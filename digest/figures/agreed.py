@@ -39,13 +39,19 @@ def of_plan(book: Book, prefix: str, at: At, row: Row, card: Scorecard) -> None:
 
 
 def goal_before(book: Book, at: At, note: Note) -> None:
-    """Record a goal before its change: by the terms of the month's first day, or as it was sent."""
+    """Record a goal before its change: as the plan notes it, by the month's first terms, or as sent."""
+    plan, called = _plan(book), f"{note.code}_number"
+    noted = plan.changes if plan is not None else ()
+    if any((one.segment, one.day, one.old) == (at.segment, note.day, note.number) for one in noted):
+        place = book.places.setting("sla")
+        book.leaf(at, "number", note.number, Unit.LEADS, place, called=called)
+        return
     month = book.month(book.edition.scorecard).plan_month
     inputs = At(f"plan.{book.slug(at.segment)}.before", at.segment)
     goal = _goal(book, inputs, _agreed(book, inputs, month, month, None))
     book.add(
         at, "number", note.number, Unit.LEADS, goal.text, goal.inputs or {},
-        called=f"{note.code}_number", rounding=goal.rounding,
+        called=called, rounding=goal.rounding,
     )  # fmt: skip
 
 

@@ -89,6 +89,8 @@ class Desk:
         environment: for the secrets of the digests.
         clock, sleep: of the machine; leases and budgets are the database's.
         journal: of this process.
+        read, serve: load a digest and send its edition; a test has its own.
+        running: jobs at work, and since when on the monotonic clock.
         stopping: set when the process shall end.
     """
 
@@ -102,6 +104,7 @@ class Desk:
     read: Callable[[Path, Mapping[str, str]], Settings] = lambda path, environment: load(
         path, environment=environment
     )
+    serve: Callable[..., Report] = operate
     running: dict[int, float] = field(default_factory=dict)
     _settings: dict[str, tuple[str, Settings]] = field(default_factory=dict)
     _at_once: Counter[str] = field(default_factory=Counter)
@@ -128,7 +131,7 @@ class Desk:
             raise AgainError(self.clock() + _SOON, str(error)) from error
         except Exception as error:  # noqa: BLE001 - one digest must not stop the others
             # The operator was told; perhaps the next try meets it no more.
-            self.journal.message("error", f"{digest}: {_fault(error)}")
+            self.journal.message("error", f"{digest}: {fault(error)}")
             again = AgainError(self.clock() + timedelta(minutes=BACK_OFF[2]), "a fault of its own")
             again.__cause__ = error
         with self.ledger.transaction(LedgerLock.NONE) as connection:
@@ -167,7 +170,7 @@ class Desk:
 
     def _served(self, task: Task, settings: Settings, day: date) -> str:
         try:
-            report = operate(
+            report = self.serve(
                 settings,
                 self._now(settings),
                 self.journal,
@@ -358,7 +361,7 @@ class Desk:
         return problem or "pinged"
 
 
-def _fault(error: Exception) -> str:
+def fault(error: Exception) -> str:
     """Name a fault and where it happened; its words may hold anything."""
     frames = traceback.extract_tb(error.__traceback__)
     where = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 from digest.fleet.planner import Planned, plan
 from digest.fleet.queue import enqueue_with, planning_app
-from digest.ledger import Postgres, fleet, open_ledger
+from digest.ledger import Postgres, fleet, open_ledger, postgres
 from digest.ledger.fleet import Entry
 from digest.ledger.store import Ledger
-from tests.delivery.scene import run_in
+from tests.delivery.scene import fork, run_in
 
 
 def utc_now() -> datetime:
@@ -84,19 +83,9 @@ def jobs_of(place: Postgres) -> list[tuple[str, date]]:
     return [(digest, day) for digest, day in found]
 
 
-@contextmanager
-def killed_children() -> Iterator[list[int]]:
-    """Processes that are killed at the latest when the block ends."""
-    import os
-    import signal
-
-    pids: list[int] = []
-    try:
-        yield pids
-    finally:
-        for pid in pids:
-            try:
-                os.kill(pid, signal.SIGKILL)
-                os.waitpid(pid, 0)
-            except (ProcessLookupError, ChildProcessError):
-                continue
+def fork_afresh() -> int:
+    """Fork; the child keeps none of the connections that this process keeps."""
+    child = fork()
+    if child == 0:
+        postgres._kept_engine.cache_clear()
+    return child
