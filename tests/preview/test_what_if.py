@@ -140,7 +140,7 @@ def test_the_json_says_the_same_unrounded(stage: Stage) -> None:
     here = situation(found.facts, found.edition, found.history)
     changes, _ = read(here, [("close_rate:DACH", "3.1%")])
     expected = answer(here, changes)
-    told = stage.ask.get("/api/demo/what-if?scenario=behind&close_rate:DACH=3.1%25").json()
+    told = stage.ask.get("/api/d/demo/what-if?scenario=behind&close_rate:DACH=3.1%25").json()
 
     assert told["what_if"]["total"]["goal"] == expected.now.total.goal
     assert told["agreed"]["total"]["goal"] == 651
@@ -153,7 +153,7 @@ def test_the_json_says_the_same_unrounded(stage: Stage) -> None:
 
 
 def test_the_json_tells_what_could_not_be_read(stage: Stage) -> None:
-    told = stage.ask.get("/api/demo/what-if?workdays=99")
+    told = stage.ask.get("/api/d/demo/what-if?workdays=99")
     assert told.status_code == 422
     assert told.json()["problems"][0]["input"] == "workdays"
     assert "at most 22" in told.json()["problems"][0]["message"]
