@@ -89,6 +89,8 @@ class Desk:
         environment: for the secrets of the digests.
         clock, sleep: of the machine; leases and budgets are the database's.
         journal: of this process.
+        read, serve: load a digest and send its edition; a test has its own.
+        running: jobs at work, and since when on the monotonic clock.
         stopping: set when the process shall end.
     """
 
@@ -102,6 +104,7 @@ class Desk:
     read: Callable[[Path, Mapping[str, str]], Settings] = lambda path, environment: load(
         path, environment=environment
     )
+    serve: Callable[..., Report] = operate
     running: dict[int, float] = field(default_factory=dict)
     _settings: dict[str, tuple[str, Settings]] = field(default_factory=dict)
     _at_once: Counter[str] = field(default_factory=Counter)
@@ -128,7 +131,7 @@ class Desk:
             raise AgainError(self.clock() + _SOON, str(error)) from error
         except Exception as error:  # noqa: BLE001 - one digest must not stop the others
             # The operator was told; perhaps the next try meets it no more.
-            self.journal.message("error", f"{digest}: {_fault(error)}")
+            self.journal.message("error", f"{digest}: {fault(error)}")
             again = AgainError(self.clock() + timedelta(minutes=BACK_OFF[2]), "a fault of its own")
             again.__cause__ = error
         with self.ledger.transaction(LedgerLock.NONE) as connection:
@@ -167,15 +170,15 @@ class Desk:
 
     def _served(self, task: Task, settings: Settings, day: date) -> str:
         try:
-            report = operate(
+            report = self.serve(
                 settings,
                 self._now(settings),
                 self.journal,
                 ways=((fleet.FLEET, lambda _letter: None),) if task.entry.operators else (),
             )
         except DigestError as error:
-            self._note_failure(task, error)
-            raise self._again(task, error, day) from error
+            self._note_failure(task, error, day)
+            raise self._again(task, error) from error
         if task.failures and report.edition is not None:
             circuit.worked(self.ledger, task.entry.account)
         at = self._comes_back(task, report, settings, day)
@@ -240,16 +243,20 @@ class Desk:
 
     # ------------------------------------------------------------------------------ when to come back
 
-    def _note_failure(self, task: Task, error: DigestError) -> None:
-        account = task.entry.account
-        if circuit.failed(self.ledger, account, error):
-            self.journal.message(
-                "warning", f"{account} failed {circuit.LIMIT} times and rests: {error}"
-            )
+    def _note_failure(self, task: Task, error: DigestError, day: date) -> None:
+        entry = task.entry
+        if not circuit.failed(self.ledger, entry.account, error):
+            return
+        self.journal.message("warning", f"{entry.account} rests: {error}")
+        if entry.operators and isinstance(error, ConnectorError):
+            cause = alerts.BY_REASON[error.reason]
+            alert = circuit.rests(scene_of(entry, day, self.clock()), cause, entry.account, error)
+            with self.ledger.change(LedgerLock.SOME) as (connection, now):
+                if not fleet.is_told_about(connection, entry.account, day):
+                    fleet.raise_alerts(connection, [alert.noted()], now)
 
-    def _again(self, task: Task, error: DigestError, day: date) -> AgainError:
+    def _again(self, task: Task, error: DigestError) -> AgainError:
         """Return when an edition that was held comes back."""
-        del day
         tries = self._tried(task.entry.digest)
         wait = _wait(tries)
         if isinstance(error, ConnectorError) and error.reason in _NOT_SOON:
@@ -358,7 +365,7 @@ class Desk:
         return problem or "pinged"
 
 
-def _fault(error: Exception) -> str:
+def fault(error: Exception) -> str:
     """Name a fault and where it happened; its words may hold anything."""
     frames = traceback.extract_tb(error.__traceback__)
     where = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""

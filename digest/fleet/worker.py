@@ -10,9 +10,9 @@ import asyncio
 import os
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import date
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -23,13 +23,16 @@ from procrastinate.exceptions import ConnectorException
 from procrastinate.worker import Worker
 
 from digest.connectors.hubspot import Hubspot
+from digest.errors import DigestError
 from digest.fleet.budget import SharedPace
+from digest.fleet.desk import fault
 from digest.fleet.planner import plan
 from digest.fleet.queue import (
     DELIVER,
     HOUSEKEEPING,
     KEPT_HOURS,
     PLAN,
+    AgainError,
     WhenAsked,
     enqueue_with,
     planning_app,
@@ -235,14 +238,20 @@ async def reaped(app: procrastinate.App, stalled: float) -> int:
     return count
 
 
-class _running:  # noqa: N801 - reads as a statement
-    """Notes that a job of this process is at work."""
-
-    def __init__(self, desk: Desk, context: JobContext) -> None:
-        self._desk, self._id = desk, context.job.id or 0
-
-    def __enter__(self) -> None:
-        self._desk.running[self._id] = monotonic()
-
-    def __exit__(self, *_: object) -> None:
-        self._desk.running.pop(self._id, None)
+@contextmanager
+def _running(desk: Desk, context: JobContext) -> Iterator[None]:
+    """Note that a job of this process is at work, and what ended it."""
+    number = context.job.id or 0
+    desk.running[number] = monotonic()
+    try:
+        yield
+    except AgainError:
+        raise
+    except DigestError as error:
+        desk.journal.message("error", f"{context.job.task_name}: {error}")
+        raise
+    except Exception as error:
+        desk.journal.message("error", f"{context.job.task_name}: {fault(error)}")
+        raise
+    finally:
+        desk.running.pop(number, None)

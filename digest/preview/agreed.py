@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import date
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from digest import sla
 from digest.compose import NOTHING_SENT, due_on, history_of, measured_deals
 from digest.dispatch import memory_of
-from digest.editions import counting_plan
+from digest.editions import Facts, counting_plan
 from digest.errors import DigestError
 from digest.ledger import read_ledger
-from digest.model import DealStatistics, Drift, Finding, LeadCounts
+from digest.model import DealStatistics, Drift, Edition, Finding, LeadCounts
 from digest.scenarios import HELD, SCENARIOS
-from digest.whatif import Situation, situation
+from digest.settings.places import SettingsPlaces
+from digest.whatif import TERMS, Input, Situation, situation
+from digest.worksheet.places import Key, Spot, spots
 
 if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+    from digest.figures import Place
     from digest.preview.desk import Showing
     from digest.preview.page import Asked
     from digest.settings import Settings
@@ -59,7 +62,7 @@ def agreement(asked: Asked, *, with_deals: bool) -> Agreement:
     showing = asked.desk.show(asked.digest, asked.view)
     trouble: list[DigestError] = []
     history = _history(asked, showing, trouble)
-    now = situation(showing.facts, showing.edition, history)
+    now = _situation(showing, history)
     deals = _deals(asked, showing, history, trouble) if with_deals else None
     method = showing.settings.close_rates if showing.settings else "pooled"
     plan, on = showing.facts.plan, showing.edition.business_date
@@ -76,6 +79,20 @@ def agreement(asked: Asked, *, with_deals: bool) -> Agreement:
         else {},
         trouble=tuple(trouble),
     )
+
+
+_RECENT: deque[tuple[Facts, Edition, LeadCounts | None, Situation]] = deque(maxlen=8)
+
+
+def _situation(showing: Showing, history: LeadCounts | None) -> Situation:
+    """A what-if asks of the same month with every key that is typed, so the last ones are kept."""
+    asked = showing.facts, showing.edition, history
+    for *known, found in list(_RECENT):
+        if tuple(known) == asked:
+            return found
+    fresh = situation(*asked)
+    _RECENT.append((*asked, fresh))
+    return fresh
 
 
 def _history(asked: Asked, showing: Showing, trouble: list[DigestError]) -> LeadCounts | None:
@@ -132,107 +149,53 @@ def _deals(
 
 @dataclass(frozen=True, slots=True)
 class Origins:
-    """Where the figures of one month stand, as people name the place; "" where nobody wrote one.
+    """Where the figures of one month stand.
 
     Attributes:
-        places: (input, segment) to file and cell or line.
-        findings: what `digest check` says, by cell as in `places`; "" for what concerns no cell shown.
+        places: by input and segment; nothing for scenarios, whose figures nobody wrote.
+        findings: what `digest check` says, by cell as "Sheet!C5"; "" for what names no cell.
     """
 
-    places: Mapping[tuple[str, str], str]
+    places: Mapping[tuple[Input, str], Place]
     findings: Mapping[str, tuple[Finding, ...]]
-
-
-NOWHERE = Origins({}, {})
-_OF_TERMS = ("deal_size", "marketing_share", "close_rate")
 
 
 def origins(found: Agreement) -> Origins:
     """Return where each figure of an agreement stands."""
     settings = found.showing.settings
     if settings is None:
-        return NOWHERE
-    if settings.worksheet is None:
-        return Origins(_lines(settings, found.now), {})
-    if settings.worksheet.suffix.casefold() == ".csv":
-        name = settings.worksheet.name
-        keys = ("revenue_goal", *_OF_TERMS)
-        places = {(key, segment): name for key in keys for segment in found.now.segments}
-        return Origins(places, _findings(settings.worksheet))
-    return Origins(_cells(settings.worksheet, found.now), _findings(settings.worksheet))
+        return Origins({}, {})
+    worksheet = settings.worksheet
+    known = SettingsPlaces(settings)
+    if worksheet is not None and worksheet.exists():
+        vars(known)["_spots"] = _spots(worksheet, worksheet.stat().st_mtime_ns)
+    return Origins(
+        dict(_places(known, settings.plan, found.now)),
+        {} if worksheet is None else _findings(worksheet),
+    )
 
 
-def _lines(settings: Settings, now: Situation) -> dict[tuple[str, str], str]:
-    """File and line of tables in the settings; the plan's terms stand in the order of the tables."""
-    plan, file = settings.plan, settings.path.name
-    places = {}
+def _places(
+    known: SettingsPlaces, plan: sla.Plan, now: Situation
+) -> Iterator[tuple[tuple[Input, str], Place]]:
     for segment in now.segments:
-        tables = [n for n, terms in enumerate(plan.terms) if terms.segment == segment]
-        terms = sla.terms_in_force(plan, segment, now.month, on=now.due.business_date)
-        current = next((n for n in tables if plan.terms[n] is terms), None)
-        for key in _OF_TERMS:
-            line = settings.lines.get(("sla", "segments", current or 0, key))
-            if current is not None and line is not None:
-                places[key, segment] = f"{file}, {line}"
-        line = _revenue_line(settings, tables, sla.revenue_month(plan, now.month))
-        if line is not None:
-            places["revenue_goal", segment] = f"{file}, {line}"
-    return places
-
-
-def _revenue_line(settings: Settings, tables: Sequence[int], month: date) -> int | None:
-    found = None
-    for table in tables:
-        base = ("sla", "segments", table, "revenue_goal")
-        exact = settings.lines.get((*base, f"{month:%Y-%m}"))
-        if exact is not None:
-            return exact
-        if settings.plan.terms[table].valid_from <= month and base in settings.lines:
-            found = settings.lines[base]
-    return found
-
-
-def _cells(path: Path, now: Situation) -> dict[tuple[str, str], str]:
-    from digest.worksheet.layout import column_letter
-
-    sheet = _worksheet(path, path.stat().st_mtime_ns) if path.exists() else None
-    if sheet is None:
-        return {}
-    month = sla.revenue_month(now.facts.plan, now.month)
-    column = sheet.place.months.get(month)
-    places = {}
-    for row, segment in sheet.inputs.segments.items():
-        if column is not None:
-            cell = f"{sheet.sheets['goals']}!{column_letter(column)}{row}"
-            places["revenue_goal", segment] = cell
-    for segment in now.segments:
-        in_force = [
-            (terms.valid_from, row)
-            for row, terms in sheet.inputs.terms.items()
-            if terms.segment == segment and terms.valid_from <= now.due.business_date
-        ]
-        if not in_force:
-            continue
-        _, row = max(in_force)
-        for key in _OF_TERMS:
-            letter = column_letter(sheet.place.terms.columns[key])
-            places[key, segment] = f"{sheet.sheets['sla']}!{letter}{row}"
-    return places
-
-
-if TYPE_CHECKING:
-    from digest.worksheet.read import Worksheet
+        basis = sla.basis(plan, segment, now.month, on=now.due.business_date)
+        if basis.revenue_goal is not None:
+            place = known.revenue_goal(segment, basis.month)
+            yield (Input.REVENUE_GOAL, segment), place
+        if basis.terms is not None:
+            for kind in TERMS:
+                if getattr(basis.terms, kind.value) is not None:
+                    yield (kind, segment), known.terms(basis.terms, kind.value)
 
 
 @lru_cache(maxsize=16)
-def _worksheet(path: Path, _changed: int) -> Worksheet | None:
-    """A workbook takes its time to read, so it is kept until its file changes."""
-    from digest.worksheet.read import read
-
+def _spots(path: Path, _changed: int) -> Mapping[Key, Spot]:
+    """A workbook takes its time to read, so what it says is kept until its file changes."""
     try:
-        return read(path)
+        return spots(path)
     except DigestError:
-        return None
+        return {}
 
 
 def _findings(path: Path) -> Mapping[str, tuple[Finding, ...]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
@@ -21,7 +22,7 @@ from digest.compose import (
 from digest.dispatch import memory_of, message_for
 from digest.due import today_of
 from digest.errors import ConfigError, DigestError
-from digest.ledger import State, read_ledger
+from digest.ledger import Postgres, State, read_ledger
 from digest.model import Recipient
 from digest.preview.address import UnknownError, View
 from digest.preview.frame import opened
@@ -153,6 +154,7 @@ class Desk:
     _messages: dict[Any, Message] = field(default_factory=dict)
     _figures: dict[Any, Figures] = field(default_factory=dict)
     _good: dict[Any, Message] = field(default_factory=dict)
+    _seconds: dict[Any, float] = field(default_factory=dict)
     _busy: threading.RLock = field(default_factory=threading.RLock)
 
     # ------------------------------------------------------------------------------------ digests
@@ -255,6 +257,17 @@ class Desk:
             if subject is None:
                 return None
             return keeping(subject.settings, subject.answers), subject.answers.asked_at
+
+    def fleet(self) -> Reader | None:
+        """Return the ledger of a fleet for looking only; None where the digests have none.
+
+        Raises:
+            LedgerError: it cannot be read.
+        """
+        with self._busy:
+            places = [one.settings.ledger for one in self._subjects.values()]
+        place = next((one for one in places if isinstance(one, Postgres)), None)
+        return None if place is None else read_ledger(place)
 
     # ----------------------------------------------------------------------------------- editions
 
@@ -422,6 +435,7 @@ class Desk:
         key = (fingerprint(edition_to_json(showing.edition)), wanted, showing.digest)
         with self._busy:
             if key not in self._messages:
+                began = time.monotonic()
                 message = (
                     message_for(showing.settings, showing.edition, wanted)
                     if showing.settings
@@ -433,7 +447,12 @@ class Desk:
                 )
                 _keep(self._messages, key, message)
                 _keep(self._good, _same_view(showing), message)
+                self._seconds[_same_view(showing)] = time.monotonic() - began
             return self._messages[key]
+
+    def seconds(self, showing: Showing) -> float | None:
+        """Return how long the last rendering of a view took, None when there was none yet."""
+        return self._seconds.get(_same_view(showing))
 
     def last_good(self, showing: Showing) -> tuple[Mail, ConfigError | None]:
         """Return the mail of a view; while a template is broken the one before, and what is wrong.

@@ -58,6 +58,15 @@
     // The chosen segment may bring its own fields, so the whole page is asked for.
     location.assign(address());
   });
+  const tongue = document.querySelector("form.tongue");
+  if (tongue) {
+    tongue.addEventListener("submit", (event) => {
+      event.preventDefault();
+      const to = new URL(address(), location.href);
+      to.searchParams.set("ui", tongue.elements.namedItem("ui").value);
+      location.assign(to);
+    });
+  }
   answer.addEventListener("click", async (event) => {
     const button = event.target.closest("[data-copy]");
     if (!button) return;

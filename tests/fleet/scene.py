@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
@@ -82,21 +81,3 @@ def jobs_of(place: Postgres) -> list[tuple[str, date]]:
         "WHERE task_name = 'deliver' AND status IN ('todo', 'doing') ORDER BY priority DESC, id",
     )
     return [(digest, day) for digest, day in found]
-
-
-@contextmanager
-def killed_children() -> Iterator[list[int]]:
-    """Processes that are killed at the latest when the block ends."""
-    import os
-    import signal
-
-    pids: list[int] = []
-    try:
-        yield pids
-    finally:
-        for pid in pids:
-            try:
-                os.kill(pid, signal.SIGKILL)
-                os.waitpid(pid, 0)
-            except (ProcessLookupError, ChildProcessError):
-                continue

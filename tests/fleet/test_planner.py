@@ -19,7 +19,16 @@ from digest.ledger import Postgres, fleet
 from digest.ledger.store import Ledger
 from tests.delivery.scene import fork
 from tests.effort import effort
-from tests.fleet.scene import an_entry, enrol, jobs_of, open_fleet, plan_now, rows, runs_of, utc_now
+from tests.fleet.scene import (
+    an_entry,
+    enrol,
+    jobs_of,
+    open_fleet,
+    plan_now,
+    rows,
+    runs_of,
+    utc_now,
+)
 
 MANY = effort(1000, 10_000)
 

@@ -10,10 +10,13 @@ from collections.abc import Callable
 
 from digest.preview.pages import (
     actions,
+    api,
     calendar,
     edition,
     figures,
+    fleet,
     history,
+    lint,
     month,
     static,
     what_if,
@@ -26,7 +29,10 @@ PAGES = (
     *actions.PAGES,
     *month.PAGES,
     *history.PAGES,
+    *fleet.PAGES,
     *calendar.PAGES,
+    *lint.PAGES,
+    *api.PAGES,
     *static.PAGES,
     *worksheet.PAGES,
     *what_if.PAGES,
@@ -43,4 +49,5 @@ def tabs(gettext: Callable[[str], str]) -> tuple[tuple[str, str], ...]:
         ("what-if", gettext("What if")),
         ("calendar", gettext("Calendar")),
         ("history", gettext("History")),
+        ("lint", gettext("Checks")),
     )

@@ -183,6 +183,6 @@ def _plain(value: object) -> object:
 PAGES = (
     Page("/d/{digest}/figures", table),
     Page("/d/{digest}/figures/{figure}", one),
-    Page("/api/d/{digest}/figures", table_json),
-    Page("/api/d/{digest}/figures/{figure}", one_json),
+    Page("/api/d/{digest}/figures", table_json, keys=()),
+    Page("/api/d/{digest}/figures/{figure}", one_json, keys=()),
 )

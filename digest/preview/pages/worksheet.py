@@ -14,6 +14,7 @@ from starlette.responses import JSONResponse, Response
 from digest import sla
 from digest.editions import Facts
 from digest.errors import ConfigError
+from digest.figures import Place
 from digest.model import Drift, Finding, Note, NoteCode, Period, Row, add_months
 from digest.preview.agreed import Agreement, Origins, agreement, origins
 from digest.preview.page import Asked, Page
@@ -132,12 +133,12 @@ def _figures(
         written = "–"
         if value is not None:
             written = _money(words, value, currency) if money else figure(words, kind, value)
-        place = places.places.get((kind.value, segment), "")
+        place = places.places.get((kind, segment))
         return Figure(
             head[kind.value],
             written,
             _origin(words, found, place),
-            problems=_problems(places, place),
+            problems=() if place is None else _problems(places, place),
             **more,
         )
 
@@ -173,20 +174,24 @@ def _money(words: Locale, amount: Decimal | Fraction | int, currency: str) -> st
     return words.money(amount, currency, 0 if whole else 2)
 
 
-def _origin(words: Locale, found: Agreement, place: str) -> str:
-    settings = found.showing.settings
-    if settings is None:
+def _origin(words: Locale, found: Agreement, place: Place | None) -> str:
+    if found.showing.settings is None:
         return words.gettext("made up for this scenario")
-    if not place:
+    if place is None:
         return words.gettext("not agreed")
-    if settings.worksheet is None:
-        file, _, line = place.rpartition(", ")
-        return words.gettext("%(file)s, line %(line)s", file=file, line=line)
-    return place if "!" not in place else f"{settings.worksheet.name}, {place}"
+    if place.cell:
+        return f"{place.file}, {_cell(place)}"
+    if place.line is not None:
+        return words.gettext("%(file)s, line %(line)s", file=place.file, line=place.line)
+    return place.file or ""
 
 
-def _problems(places: Origins, place: str) -> tuple[tuple[str, str], ...]:
-    return tuple(map(_problem, places.findings.get(place, ()))) if place else ()
+def _cell(place: Place) -> str:
+    return f"{place.sheet}!{place.cell}"
+
+
+def _problems(places: Origins, place: Place) -> tuple[tuple[str, str], ...]:
+    return tuple(map(_problem, places.findings.get(_cell(place), ())))
 
 
 def _problem(finding: Finding) -> tuple[str, str]:
@@ -195,7 +200,7 @@ def _problem(finding: Finding) -> tuple[str, str]:
 
 def _elsewhere(places: Origins) -> list[tuple[str, str]]:
     """What `digest check` says of cells that this page does not show."""
-    here = set(places.places.values())
+    here = {_cell(place) for place in places.places.values()}
     return [
         (look, text if finding.subject in text else f"{finding.subject}: {text}")
         for cell, findings in places.findings.items()
@@ -426,7 +431,7 @@ def as_json(asked: Asked) -> Response:
         inputs = {
             kind.value: {
                 "agreed": _text(agreed(found.now, (kind, segment))),
-                "origin": places.get((kind.value, segment)),
+                "origin": None if (place := places.get((kind, segment))) is None else _written(place),
             }
             for kind in (
                 Input.REVENUE_GOAL, Input.DEAL_SIZE, Input.MARKETING_SHARE, Input.CLOSE_RATE,
@@ -469,6 +474,10 @@ def as_json(asked: Asked) -> Response:
     )
 
 
+def _written(place: Place) -> dict[str, str | int | None]:
+    return {"file": place.file, "line": place.line, "sheet": place.sheet, "cell": place.cell}
+
+
 def _text(value: Decimal | Fraction | int | None) -> str | None:
     """Write an exact number as text, so that no float rounds it."""
     if value is None:
@@ -481,5 +490,5 @@ def _text(value: Decimal | Fraction | int | None) -> str | None:
 PAGES = (
     Page("/d/{digest}/worksheet", page),
     Page("/d/{digest}/worksheet.xlsx", download),
-    Page("/api/{digest}/worksheet", as_json),
+    Page("/api/d/{digest}/worksheet", as_json, keys=()),
 )
