@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -166,8 +167,11 @@ def _engine(place: Postgres, busy_seconds: float, *, only_read: bool) -> Engine:
 
 @cache
 def _kept_engine(place: Postgres) -> Engine:
-    """Return the one engine of a process that keeps its connections; such a process never forks."""
-    return _new_engine(place)
+    """Return the one engine of a process that keeps its connections; a fork makes its own."""
+    engine = _new_engine(place)
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=partial(engine.dispose, close=False))
+    return engine
 
 
 def _new_engine(place: Postgres) -> Engine:
@@ -175,8 +179,10 @@ def _new_engine(place: Postgres) -> Engine:
     limits = {key: value for key, value in _LIMITS.items() if key not in url.query}
     pool: dict[str, Any] = {"poolclass": NullPool}  # one per transaction, so a fork shares none
     if place.connections:
-        # Asked whether it still lives: the server may have been started anew since.
-        pool = {"pool_size": place.connections, "max_overflow": 4, "pool_pre_ping": True}
+        # After the first one that the server has cut, all are made anew.
+        pool = {"pool_size": place.connections, "max_overflow": 4}
+        own = url.query.get("options", "")
+        limits["options"] = f"{own if isinstance(own, str) else ' '.join(own)} {_KEPT_OPTIONS}"
     try:
         engine = create_engine(
             url,
@@ -189,26 +195,40 @@ def _new_engine(place: Postgres) -> Engine:
             f"ledger {place}: the package {error.name} is not installed",
             remedy='install it with pip install "sla-digest[postgres]"',
         ) from error
-    event.listen(engine, "begin", _prepare)
+    event.listen(engine, "begin", partial(_prepare, kept=bool(place.connections)))
     return engine
 
 
-def _prepare(connection: Connection) -> None:
+def _prepare(connection: Connection, *, kept: bool) -> None:
     """Begin with all that makes a transaction safe."""
     options = connection.get_execution_options()
+    limits = _limits(options[_BUSY])
+    if kept:  # by session
+        limits = {name: value for name, value in limits.items() if value != _KEPT_LIMITS[name]}
     # LOCAL: the settings hold behind a pooler too, which gives each transaction another session.
-    begin = [
-        f"SET LOCAL search_path TO {SCHEMA}",
-        f"SET LOCAL lock_timeout TO '{options[_BUSY]}ms'",
-        f"SET LOCAL statement_timeout TO '{_STATEMENT_SECONDS}s'",
-        f"SET LOCAL idle_in_transaction_session_timeout TO '{_IDLE_SECONDS}s'",
-    ]
+    begin = [f"SET LOCAL {name} TO '{value}'" for name, value in limits.items()]
     if options[_ONLY_READ]:
         begin.append("SET TRANSACTION READ ONLY")
     else:
+        begin += _locks(options.get(LOCK, Lock.ALL))
+    if begin:
+        connection.exec_driver_sql("; ".join(begin))
+
+
+def _limits(busy: int) -> Mapping[str, str]:
+    return {
+        "search_path": SCHEMA,
+        "lock_timeout": f"{busy}ms",
+        "statement_timeout": f"{_STATEMENT_SECONDS}s",
+        "idle_in_transaction_session_timeout": f"{_IDLE_SECONDS}s",
         # Off, a crash of the server could forget that a message was about to be handed over.
-        begin += ["SET LOCAL synchronous_commit TO on", *_locks(options.get(LOCK, Lock.ALL))]
-    connection.exec_driver_sql("; ".join(begin))
+        "synchronous_commit": "on",
+    }
+
+
+# Of a session that is kept, so that a transaction need not set them; those of its URL come first.
+_KEPT_LIMITS = _limits(30_000)
+_KEPT_OPTIONS = " ".join(f"-c {name}={value}" for name, value in _KEPT_LIMITS.items())
 
 
 def _locks(lock: Lock | str) -> list[str]:

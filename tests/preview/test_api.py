@@ -20,8 +20,8 @@ OPERATIONS = (
     "/api/d/{digest}/lint",
     "/api/d/{digest}/figures",
     "/api/d/{digest}/figures/{figure}",
-    "/api/{digest}/worksheet",
-    "/api/{digest}/what-if",
+    "/api/d/{digest}/worksheet",
+    "/api/d/{digest}/what-if",
 )
 METHODS = ("POST", "PUT", "DELETE", "PATCH", "TRACE", "OPTIONS", "INVENTED")
 

@@ -194,7 +194,7 @@ def test_one_date_shows_each_delivery_attempt_and_reply(scene: Scene) -> None:
     assert "<open-1@firm.example>" in ana
     assert "refused" in bo
     assert "550 5.1.1 no <such> user" in bo
-    assert re.search(r"09:30:00–09:30:00 on \S+: sent ok", slack)
+    assert re.search(r"09:30:00–09:30:00 on \S+ · sent ok", slack)
     table = html[html.index('class="sent"') :]
     assert WHO not in unescape(table)
     assert "bo@firm.example" not in table

@@ -138,8 +138,8 @@ def description(asked: Asked) -> Response:
                 "/api/d/{digest}/figures/{figure}": _path(
                     "One number", _FIGURE, [digest, figure, *view]
                 ),
-                "/api/{digest}/worksheet": _path("The agreement", _OBJECT, [digest, *view]),
-                "/api/{digest}/what-if": _path("What if", _OBJECT, [digest, *view]),
+                "/api/d/{digest}/worksheet": _path("The agreement", _OBJECT, [digest, *view]),
+                "/api/d/{digest}/what-if": _path("What if", _OBJECT, [digest, *view]),
             },
             "components": {
                 "schemas": {"Error": _ERROR},

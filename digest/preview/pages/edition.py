@@ -24,6 +24,7 @@ from digest.preview.desk import Basis, Mail, Showing
 from digest.preview.frame import as_seen, with_pictures
 from digest.preview.guard import FRAME_POLICY
 from digest.preview.page import Asked, Page
+from digest.preview.pages.calendar import reason_shown
 from digest.preview.records import explained
 from digest.render import lint
 from digest.render.locales import languages
@@ -58,8 +59,7 @@ def shell(asked: Asked) -> Response:
     """Answer the edition with everything around it."""
     free = free_day(asked)
     if free is not None:
-        before, after = neighbours(asked, asked.view.date or date.min)
-        return asked.page("free.html", reason=free, day=asked.view.date, before=before, after=after)
+        return no_edition(asked, free)
     showing = asked.desk.show(asked.digest, asked.view)
     mail, trouble = asked.desk.last_good(showing)
     before, after = neighbours(asked, showing.edition.business_date)
@@ -81,6 +81,19 @@ def shell(asked: Asked) -> Response:
         widths=WIDTHS,
         scenarios=tuple(asked.desk.samples),
         **tab,
+    )
+
+
+def no_edition(asked: Asked, reason: str, *page: str) -> Response:
+    """Answer that a date has no edition and why, with the same page of the ones before and after."""
+    before, after = neighbours(asked, asked.view.date or date.min)
+    return asked.page(
+        "free.html",
+        reason=reason_shown(asked.words, reason),
+        day=asked.view.date,
+        before=before,
+        after=after,
+        same=page,
     )
 
 

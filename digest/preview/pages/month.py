@@ -46,14 +46,7 @@ def month(asked: Asked) -> Response:
     """Answer the month of the edition that the address means."""
     free = shell.free_day(asked)
     if free is not None:
-        before, after = shell.neighbours(asked, asked.view.date or date.min)
-        return asked.page(
-            "free.html",
-            reason=reason_shown(asked.words, free),
-            day=asked.view.date,
-            before=before,
-            after=after,
-        )
+        return shell.no_edition(asked, free, "month")
     showing = asked.desk.show(asked.digest, asked.view)
     card = showing.edition.judged
     before, after = shell.neighbours(asked, showing.edition.business_date)

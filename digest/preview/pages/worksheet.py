@@ -490,5 +490,5 @@ def _text(value: Decimal | Fraction | int | None) -> str | None:
 PAGES = (
     Page("/d/{digest}/worksheet", page),
     Page("/d/{digest}/worksheet.xlsx", download),
-    Page("/api/{digest}/worksheet", as_json, keys=()),
+    Page("/api/d/{digest}/worksheet", as_json, keys=()),
 )
