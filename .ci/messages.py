@@ -25,11 +25,13 @@ LOCALE = ROOT / "templates" / "locale"
 KEYWORDS = {"gettext": None, "_": None, "ngettext": (1, 2)}
 SOURCES = {
     "digest": (
-        (ROOT / "digest" / "render", [("**.py", "python")]),
+        # The remarks are read in the preview only.
+        (ROOT / "digest" / "render", [("review.py", "ignore"), ("**.py", "python")]),
         (ROOT / "templates", [("**.mjml", "jinja2"), ("**.txt", "jinja2")]),
     ),
     "preview": (
         (ROOT / "digest" / "preview", [("**.py", "python")]),
+        (ROOT / "digest" / "render", [("review.py", "python")]),
         (ROOT / "templates" / "preview", [("**.html", "jinja2")]),
     ),
 }

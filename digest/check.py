@@ -25,9 +25,12 @@ from digest.due import today_of
 from digest.editions import CountingPlan, Month, Months, counting_plan, measured_window
 from digest.errors import ConfigError, ConnectorError, DigestError, nearest
 from digest.ledger import Place, new_ledger, read_ledger
-from digest.model import Finding, LeadCounts, Note, NoteCode, Period
+from digest.model import Edition, Finding, LeadCounts, Message, Note, NoteCode, Period
 from digest.render import render
+from digest.render.files import EXAMPLE_HEADERS, NOBODY
 from digest.render.locales import locale_for
+from digest.render.mime import pack
+from digest.render.review import finished, review
 from digest.resources import templates_folder
 from digest.settings import Settings
 from digest.sla import Goal, goals
@@ -327,8 +330,21 @@ def _templates(settings: Settings, business_date: date, now: datetime) -> Iterat
         yield Finding("warning", "templates", "not tried out, since the source gave no numbers")
         return
     for language in _wanted(settings):
-        render(edition, language=language, templates=settings.templates, chart=False)
+        message = render(
+            edition, language=language, templates=settings.templates, brand=settings.brand
+        )
+        yield from _reviewed(message, edition, settings.templates)
     yield Finding("ok", "templates", f"{settings.templates} renders {', '.join(_wanted(settings))}")
+
+
+def _reviewed(message: Message, edition: Edition, templates: Path) -> Iterator[Finding]:
+    """Say what is worth mending in the mail; notes are for the preview."""
+    content = pack(
+        message, recipient=NOBODY, headers=EXAMPLE_HEADERS, key="check", sent_at=edition.as_of
+    )
+    for remark in review(finished(message, content, templates=templates)):
+        if remark.level != "note":
+            yield Finding(remark.level, "templates", f"{message.language}: {remark}")
 
 
 def _unread(folder: Path) -> Iterator[Finding]:

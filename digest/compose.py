@@ -102,7 +102,7 @@ def compose(
         history=history,
         previous=memory.previous,
         printed_forecast=_printed_forecast(settings, due, memory),
-        history_hits=_hits(memory.previous),
+        history_hits=hits_after(memory.previous),
         drift=drift,
     )
     unknown = (*no_sales, *no_drift)
@@ -327,8 +327,8 @@ def _printed_forecast(settings: Settings, due: editions.Due, memory: Memory) -> 
     return None if printed is None else printed.scorecard.total.forecast
 
 
-def _hits(previous: Edition | None) -> tuple[int, int] | None:
-    """Carry the record of printed forecasts forward from the last edition."""
+def hits_after(previous: Edition | None) -> tuple[int, int] | None:
+    """Return the record of printed forecasts once an edition is out: (held, judged), None without one."""
     if previous is None:
         return None
     if previous.closed is None or previous.closed.forecast_held is None:

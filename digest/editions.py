@@ -531,16 +531,6 @@ def _days_of(calendar: Calendar, period: Period) -> tuple[Workday, ...]:
     return calendar.days(period)
 
 
-def courses_of(
-    facts: Facts, month: Month, edition_month: Month, history: LeadCounts | None
-) -> Mapping[str | None, Course]:
-    """Return what paces each segment in a month, and under None everybody, as an edition has it.
-
-    `history` are the months before `edition_month`, which may be later than the month that it closes.
-    """
-    return _courses(facts, month, _past(facts, edition_month, history))
-
-
 def _past(facts: Facts, month: Month, history: LeadCounts | None) -> _Past | None:
     rows = [row for row in history.rows if row.leads] if history is not None else []
     if not rows:
@@ -551,6 +541,11 @@ def _past(facts: Facts, month: Month, history: LeadCounts | None) -> _Past | Non
             leads[key] = leads.get(key, 0) + row.leads
     earlier = facts.months.before(month, HISTORY_MONTHS)
     return _Past(tuple(past.period for past in earlier), min(row.day for row in rows), leads)
+
+
+def course_of(facts: Facts, month: Month, history: LeadCounts | None) -> Course:
+    """Return what paces the total of a month: its weighted days, and the months before it."""
+    return _course(facts, month, _past(facts, month, history), None, facts.calendar)
 
 
 def _courses(facts: Facts, month: Month, past: _Past | None) -> Mapping[str | None, Course]:
@@ -607,10 +602,14 @@ def _from(days: tuple[Workday, ...], start: date | None) -> tuple[Workday, ...]:
 
 
 def courses_of(
-    facts: Facts, month: Month, history: LeadCounts | None
+    facts: Facts, month: Month, history: LeadCounts | None, *, own: Month | None = None
 ) -> Mapping[str | None, Course]:
-    """Return what paces each segment in a month, and the total (None); see `calculator.scorecard`."""
-    return _courses(facts, month, _past(facts, month, history))
+    """Return what paces each segment in a month, and the total (None); see `calculator.scorecard`.
+
+    `own` is the month of the edition where that is another one, as for a month that it closes; `history`
+    are the months before it.
+    """
+    return _courses(facts, month, _past(facts, own or month, history))
 
 
 def courses_with(

@@ -132,6 +132,31 @@ def outlook(
     return Outlook(shape, exposure, mean, variance)
 
 
+def hindsight(
+    days: Sequence[Day], cut_offs: Sequence[date], *, goal: int | None, history: History
+) -> tuple[tuple[int, Forecast | None], ...]:
+    """Return what a month's days up to each cut-off would have said of its end: (leads, forecast).
+
+    Args:
+        days: of the whole month, with its leads as they are known now.
+        cut_offs: last counted days.
+        goal: of the month.
+        history: complete months before it.
+    """
+    known = prior(history)
+    whole = sum((weight for _, weight, _ in days), Fraction(0))
+    said = []
+    for cut_off in cut_offs:
+        past = [(weight, leads) for day, weight, leads in days if day <= cut_off]
+        elapsed = sum((weight for weight, _ in past), Fraction(0))
+        actual = sum(leads for _, leads in past)
+        month_end = forecast_from(
+            known, actual=actual, elapsed=elapsed, remaining=whole - elapsed, goal=goal
+        )
+        said.append((actual, month_end))
+    return tuple(said)
+
+
 def chance_of_zero(known: Prior, weight: Fraction) -> float:
     """Return how likely no lead at all is on days of that weight."""
     mean = known.rate * float(weight)

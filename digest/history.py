@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 from digest.addresses import masked
 from digest.dispatch import pin_of
 from digest.errors import ConfigError
-from digest.ledger import Attempt, Delivery, Restored, Run, State, open_ledger
+from digest.ledger import Attempt, Delivery, Restored, Run, State, open_ledger, read_ledger
 
 if TYPE_CHECKING:
     from digest.ledger.store import Reader
@@ -30,7 +30,13 @@ def facts(reader: Reader, settings: Settings, *, day: date | None, last: int) ->
     """Return the runs of a digest, newest first, and every open outcome, ready for JSON.
 
     Recipients are masked; only the key of an open outcome names its address, because settling it needs it.
+    The Message-ID of each delivery is looked up when the runs are those of one `day`.
     """
+
+    def known_as(one: Delivery) -> str | None:
+        found = day is not None and reader.has(one.message)
+        return _message_id(reader.message(one)) if found else None
+
     chosen = [
         run for run in reader.runs(settings.id, limit=10_000) if day in (None, run.business_date)
     ]
@@ -48,20 +54,32 @@ def facts(reader: Reader, settings: Settings, *, day: date | None, last: int) ->
                 reader.deliveries(settings.id, run.business_date, correction=run.correction),
                 reader.attempts(settings.id, run.business_date, correction=run.correction),
                 settings.timezone,
+                known_as,
             )
             for run in chosen[:last]
         ],
     }
 
 
+def _message_id(message: bytes) -> str | None:
+    """None where the message is no mail."""
+    found = BytesHeaderParser(policy=default).parsebytes(message)["Message-ID"]
+    return None if found is None else str(found)
+
+
 def _run(
-    run: Run, deliveries: Sequence[Delivery], attempts: Sequence[Attempt], timezone: str
+    run: Run,
+    deliveries: Sequence[Delivery],
+    attempts: Sequence[Attempt],
+    timezone: str,
+    known_as: Callable[[Delivery], str | None],
 ) -> Facts:
     return {
         "date": run.business_date.isoformat(),
         "correction": run.correction,
         "state": str(run.state),
         "note": run.note,
+        "began_at": _local(run.created_at, timezone),
         "changed_at": _local(run.changed_at, timezone),
         "edition": run.edition,
         "deliveries": [
@@ -74,6 +92,7 @@ def _run(
                 "sent_at": one.sent_at and _local(one.sent_at, timezone),
                 "reply": one.note,
                 "message": one.message,
+                "message_id": known_as(one),
             }
             for one in deliveries
         ],
@@ -91,13 +110,30 @@ def _try(attempt: Attempt, timezone: str) -> Facts:
     }
 
 
+def freshness(settings: Settings, now: datetime, max_age: timedelta) -> tuple[str, bool]:
+    """Say when a digest last had success, and whether that was within `max_age`.
+
+    Success is a message that was taken or a day noted to have no edition.
+
+    Raises:
+        LedgerError: the ledger cannot be read.
+    """
+    from digest.ledger.figures import last_success
+
+    reader = read_ledger(settings.ledger)
+    last = None if reader is None else last_success(reader, settings.id)
+    if last is None:
+        return "no success yet", False
+    return f"last success {_local(last, settings.timezone)}", now - last <= max_age
+
+
 def _open(one: Delivery, message: bytes, timezone: str) -> Facts:
     """What a person needs to find a mail in the relay's log."""
     return {
         "key": one.key,
         "since": _local(one.changed_at, timezone),
         "reply": one.note,
-        "message_id": BytesHeaderParser(policy=default).parsebytes(message)["Message-ID"],
+        "message_id": _message_id(message),
     }
 
 

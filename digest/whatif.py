@@ -18,7 +18,16 @@ from typing import Any
 from digest import editions, sla
 from digest.calculator import Course, Thresholds, required_per_workday, round_half_up
 from digest.errors import nearest
-from digest.model import DayCount, Edition, Kind, LeadCounts, Row, Scorecard, Workday
+from digest.model import (
+    DayCount,
+    Edition,
+    Kind,
+    LeadCounts,
+    Row,
+    Scorecard,
+    Workday,
+    add_months,
+)
 from digest.notation import parse_amount, parse_count, parse_number, parse_ratio, parse_share
 from digest.workdays import FULL, Calendar, weight_of
 
@@ -968,12 +977,26 @@ def _segment_lines(
             yield ""
         yield from ("[[sla.segments]]", f"segment = {_text(segment)}")
         yield from (f"currency = {_text(currency)}", f"valid_from = {_text(_from(entry))}")
-        if months:
-            written = ", ".join(f"{m:%Y-%m} = {_decimal(amount)}" for m, amount in months.items())
-            changed = next((one for one in mine if one.kind is Input.REVENUE_GOAL), None)
-            holds = changed if changed and changed.now in months.values() else None
-            yield _commented(f"revenue_goal = {{ {written} }}", holds)
+        said = next((one for one in mine if one.kind is Input.REVENUE_GOAL), None)
+        yield from _revenue_lines(entry.valid_from, months, said)
         yield from _figures(entry, mine if current else ())
+
+
+def _revenue_lines(
+    valid_from: date, months: Mapping[date, Decimal], said: Difference | None
+) -> Iterator[str]:
+    """One amount for all months of a table where they allow it, else an amount for each."""
+    if not months:
+        return
+    holds = said if said is not None and said.now in months.values() else None
+    first, last = min(months), max(months)
+    unbroken = first == valid_from.replace(day=1) and last == add_months(first, len(months) - 1)
+    if unbroken and len(set(months.values())) == 1:
+        yield _commented(f"revenue_goal = {_decimal(months[first])}", holds)
+        yield f"valid_to = {_text(f'{last:%Y-%m}')}"
+        return
+    written = ", ".join(f"{month:%Y-%m} = {_decimal(amount)}" for month, amount in months.items())
+    yield _commented(f"revenue_goal = {{ {written} }}", holds)
 
 
 def _changed_place(terms: Sequence[sla.Terms], mine: Sequence[Difference]) -> int | None:

@@ -17,6 +17,7 @@ from digest.forecast import (
     chance_of_zero,
     forecast,
     forecast_from,
+    hindsight,
     prior,
     quantile,
 )
@@ -69,6 +70,47 @@ def test_leads_from_before_a_segment_was_active_are_in_but_say_nothing_of_its_pa
     assert late.mean == pytest.approx(whole.mean + 20)
     assert (late.low, late.high) == (whole.low + 20, whole.high + 20)
     assert late.chance == pytest.approx(whole.chance)
+
+
+# ---------------------------------------------------------------------------------------- hindsight
+
+
+@given(
+    leads=st.lists(st.integers(0, 12), min_size=4, max_size=24),
+    later=st.integers(0, 9),
+    data=st.data(),
+)
+def test_hindsight_is_the_forecast_of_the_days_up_to_then(
+    leads: list[int], later: int, data: st.DataObject
+) -> None:
+    days = month(leads, [n % 7 < 5 for n in range(len(leads))])
+    history = [month([3, 5, 4, 6, 2] * 4), month([4, 4, 7, 3, 5] * 4)]
+    n = data.draw(st.integers(0, len(days) - 1))
+    past, rest = days[: n + 1], days[n + 1 :]
+    elapsed = sum((weight for _, weight, _ in past), Fraction(0))
+
+    ((count, said),) = hindsight(days, [days[n][0]], goal=60, history=history)
+
+    assert count == sum(leads[: n + 1])
+    assert said == forecast(
+        actual=count,
+        elapsed=elapsed,
+        remaining=sum((weight for _, weight, _ in rest), Fraction(0)),
+        goal=60,
+        history=history,
+    )
+    changed = [*past, *((day, weight, later) for day, weight, _ in rest)]
+    assert hindsight(changed, [days[n][0]], goal=60, history=history) == ((count, said),)
+
+
+def test_before_the_month_hindsight_is_what_history_says_alone() -> None:
+    days = month([5] * 10)
+    ((count, said),) = hindsight(days, [date(2025, 12, 31)], goal=None, history=[month([6] * 20)])
+
+    assert count == 0
+    assert said is not None
+    assert said.mean == pytest.approx(60.0)
+    assert hindsight(days, [date(2025, 12, 31)], goal=None, history=[]) == ((0, None),)
 
 
 # --------------------------------------------------------------------------------------- its limits

@@ -487,7 +487,7 @@ def typed(draw: st.DrawFn) -> tuple[str, list[tuple[str, str]]]:
 
 
 @settings(
-    max_examples=effort(25, 500),
+    max_examples=effort(12, 500),
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from digest.figures.book import Places, ScenarioPlaces
 from digest.figures.figure import (
     Asked,
     Before,
@@ -15,7 +16,7 @@ from digest.figures.figure import (
     Rounding,
     Unit,
 )
-from digest.figures.make import Places, ScenarioPlaces, figures_of
+from digest.figures.make import figures_of
 from digest.figures.tags import figure_of, tagged, with_figures
 
 __all__ = [

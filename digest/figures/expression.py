@@ -8,7 +8,7 @@ Names stand for one value, or for several inside `sum` and `count`.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
@@ -121,7 +121,7 @@ class _Reader:
         if not self.tokens:
             raise ValueError("a formula ends in the middle")
         token = self.tokens.pop(0)
-        if token == "(":
+        if token == "(":  # noqa: S105 - a bracket
             inner = self.sum()
             self._expect(")")
             return inner
@@ -141,6 +141,23 @@ class _Reader:
         if self.tokens[:1] != [token]:
             raise ValueError(f"a formula has {self.tokens[:1]} where {token!r} belongs")
         self.tokens.pop(0)
+
+
+def names_of(formula: str) -> tuple[str, ...]:
+    """Return the names of a formula, each once, in order; none of an empty one."""
+    return tuple(dict.fromkeys(_names(parse(formula)))) if formula else ()
+
+
+def _names(node: Node) -> Iterator[str]:
+    match node:
+        case Name():
+            yield node.name
+        case Operation():
+            yield from _names(node.left)
+            yield from _names(node.right)
+        case Call():
+            for argument in node.arguments:
+                yield from _names(argument)
 
 
 def evaluate(formula: str, values: Mapping[str, Value]) -> Number | None:

@@ -12,8 +12,8 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import TypeVar, cast
 
+from digest.figures.book import CLOSED
 from digest.figures.figure import Figures, Number
-from digest.figures.make import CLOSED
 from digest.model import (
     Action,
     ActionCode,

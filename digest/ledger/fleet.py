@@ -643,6 +643,12 @@ def note_success(connection: Connection, account: str) -> bool:
     return row is not None and row.open_until is not None
 
 
+def time_of(connection: Connection) -> datetime:
+    """Return the database's own time, with which every host compares."""
+    now: datetime = connection.execute(select(func.clock_timestamp())).scalar_one()
+    return now
+
+
 def open_circuits(connection: Connection, now: datetime) -> dict[str, datetime]:
     """Return the accounts that rest, and until when."""
     query = select(circuits.c.account, circuits.c.open_until).where(circuits.c.open_until > now)

@@ -85,6 +85,7 @@ def serve(wanted: Wanted) -> None:
     """
     with needing_the_extra():
         import uvicorn
+        import watchfiles  # noqa: F401 - its own thread loads it, where nobody would be told
 
         from digest.preview.app import application
         from digest.preview.watch import Watcher, events
@@ -116,6 +117,7 @@ def serve(wanted: Wanted) -> None:
             timeout_graceful_shutdown=2,
         )
     )
+    files.versions.ended = lambda: server.should_exit
     wanted.tell(f"preview: {door.address}\n(ends with Ctrl-C)")
     if wanted.open_browser is not None:
         wanted.open_browser(door.address)

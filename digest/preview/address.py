@@ -139,6 +139,21 @@ def _flag(key: str, text: str, _allowed: Mapping[str, Sequence[str]]) -> bool:
     return text == "1"
 
 
+def refuse_other_keys(query: Sequence[tuple[str, str]], keys: Sequence[str]) -> None:
+    """Refuse a query string that holds something else than a view and some keys, each once.
+
+    Raises:
+        NotAllowedError: at the first such key.
+    """
+    allowed = (*_READ, *keys)
+    names = [name for name, _ in query]
+    for name in names:
+        if name not in allowed:
+            raise NotAllowedError("key", name, ", ".join(allowed))
+        if names.count(name) > 1:
+            raise NotAllowedError(name, "the key twice", "each key once")
+
+
 _READ: Mapping[str, Read] = {
     "date": _date,
     "scenario": _one_of(),

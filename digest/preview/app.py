@@ -13,11 +13,17 @@ from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from digest.errors import DigestError
-from digest.preview.address import NotAllowedError, UnknownError, View, view_of
+from digest.preview.address import (
+    NotAllowedError,
+    UnknownError,
+    View,
+    refuse_other_keys,
+    view_of,
+)
 from digest.preview.guard import LARGEST_BODY, Guard, Keys
 from digest.preview.page import Asked, Page, Services, words_of
 from digest.preview.pages import PAGES
@@ -98,6 +104,7 @@ def application(
         desk,
         version=version,
         files=files,
+        cookie=keys.cookie,
         more=(
             Route("/login", door.login),
             Route("/healthz", lambda _request: PlainTextResponse("ready\n")),
@@ -112,10 +119,11 @@ def inner_application(
     *,
     version: Callable[[], int] = lambda: 0,
     files: Callable[[], Iterable[Path]] = tuple,
+    cookie: str = "",
     more: Sequence[Route] = (),
 ) -> Starlette:
     """Return the pages without the guard, for a caller that nobody else can reach."""
-    services = Services(version, secrets.token_urlsafe(24), Allowance(desk.clock), files)
+    services = Services(version, secrets.token_urlsafe(24), Allowance(desk.clock), files, cookie)
     return Starlette(
         routes=[*more, *(_route(page, desk, services) for page in PAGES)],
         exception_handlers={HTTPException: _http_error(desk, services), Exception: _bug},
@@ -173,14 +181,38 @@ def _answer(
     try:
         if "digest" in parts:
             desk.settings(parts["digest"])
+        if page.keys is not None:
+            refuse_other_keys(query, page.keys)
         view = view_of(query, allowed=_allowed(desk))
         return page.answer(replace(asked, view=view))
-    except NotAllowedError as error:
+    except (NotAllowedError, UnknownError, DigestError) as error:
+        # Of a date that somebody chose, what is wrong is the date: there is no edition of it.
+        missing = 404 if any(key == "date" for key, _ in query) else 503
+        if page.path.startswith("/api/"):
+            return _refused_as_json(error, missing)
+        return _refused(asked, error, missing)
+
+
+def _refused(asked: Asked, error: Exception, missing: int) -> Response:
+    if isinstance(error, NotAllowedError):
         return asked.page("refused.html", status=422, error=error)
-    except UnknownError as error:
+    if isinstance(error, UnknownError):
         return asked.page("unknown.html", status=404, error=error)
-    except DigestError as error:
-        return asked.page("trouble.html", status=503, trouble=error)
+    assert isinstance(error, DigestError)  # noqa: S101 - whoever calls has caught no other
+    return asked.page("trouble.html", status=missing, trouble=error)
+
+
+def _refused_as_json(error: Exception, missing: int) -> Response:
+    match error:
+        case NotAllowedError():
+            status, what, found, allowed = 422, error.key, error.found, error.allowed
+        case UnknownError():
+            status, what, found, allowed = 404, error.what, error.found, ", ".join(error.known)
+        case _:
+            status, what, found, allowed = missing, "edition", str(error), ""
+    return JSONResponse(
+        {"error": {"what": what, "found": found, "allowed": allowed}}, status_code=status
+    )
 
 
 def _allowed(desk: Desk) -> dict[str, tuple[str, ...]]:

@@ -3,31 +3,40 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
-from email.parser import BytesParser
-from email.policy import default
 from enum import StrEnum
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from digest.compose import NOTHING_SENT, compose, due_on, facts_of, latest_business_date
+from digest.compose import (
+    NOTHING_SENT,
+    compose,
+    due_on,
+    facts_of,
+    history_of,
+    latest_business_date,
+)
 from digest.dispatch import memory_of, message_for
 from digest.due import today_of
 from digest.errors import ConfigError, DigestError
-from digest.ledger import State, read_ledger
-from digest.model import Image, Recipient
+from digest.ledger import Postgres, State, read_ledger
+from digest.model import Recipient
 from digest.preview.address import UnknownError, View
+from digest.preview.frame import opened
 from digest.preview.kept import Answers, keeping
+from digest.preview.records import known_history, records
 from digest.scenarios import Held, Scenario
 from digest.snapshot import edition_from_json, fingerprint
 
 if TYPE_CHECKING:
     from digest.editions import Facts
+    from digest.figures import Figures
     from digest.ledger import Delivery, Run
     from digest.ledger.store import Reader
-    from digest.model import Edition, MailHeaders, Message
+    from digest.model import Edition, Image, LeadCounts, MailHeaders, Message
     from digest.settings import Settings
 
 SAMPLES = "samples"  # the digest that stands for the scenarios where no settings were given
@@ -143,7 +152,9 @@ class Desk:
     broken: tuple[tuple[str | None, DigestError], ...] = ()
     _subjects: dict[str, Subject] = field(default_factory=dict)
     _messages: dict[Any, Message] = field(default_factory=dict)
+    _figures: dict[Any, Figures] = field(default_factory=dict)
     _good: dict[Any, Message] = field(default_factory=dict)
+    _seconds: dict[Any, float] = field(default_factory=dict)
     _busy: threading.RLock = field(default_factory=threading.RLock)
 
     # ------------------------------------------------------------------------------------ digests
@@ -158,6 +169,7 @@ class Desk:
         with self._busy:
             self.broken = tuple(broken)
             self._messages.clear()
+            self._figures.clear()
             self._subjects = {settings.id: self._subject(settings) for settings in loaded}
 
     def _subject(self, settings: Settings) -> Subject:
@@ -205,6 +217,7 @@ class Desk:
             settings = subject.newest or subject.settings
             self._subjects[digest] = Subject(settings, Answers(now, offline=self.offline))
             self._messages.clear()
+            self._figures.clear()
             return None
 
     def forget_messages(self) -> None:
@@ -233,6 +246,28 @@ class Desk:
             raise UnknownError("digest", digest, self.digests)
         found = self._subjects.get(digest)
         return None if found is None else found.settings
+
+    def asking(self, digest: str) -> tuple[Settings, datetime] | None:
+        """Return settings whose sources answer once, as for the editions, and as of when.
+
+        None for the scenarios' own digest.
+        """
+        with self._busy:
+            subject = self._subjects.get(digest)
+            if subject is None:
+                return None
+            return keeping(subject.settings, subject.answers), subject.answers.asked_at
+
+    def fleet(self) -> Reader | None:
+        """Return the ledger of a fleet for looking only; None where the digests have none.
+
+        Raises:
+            LedgerError: it cannot be read.
+        """
+        with self._busy:
+            places = [one.settings.ledger for one in self._subjects.values()]
+        place = next((one for one in places if isinstance(one, Postgres)), None)
+        return None if place is None else read_ledger(place)
 
     # ----------------------------------------------------------------------------------- editions
 
@@ -334,6 +369,57 @@ class Desk:
         except DigestError as error:
             return error
 
+    # ------------------------------------------------------------------------------------- figures
+
+    def figures(self, showing: Showing) -> Figures:
+        """Return the record of every number of an edition; no source is asked for it."""
+        from digest.snapshot import edition_to_json
+
+        edition, name = showing.edition, showing.view.scenario
+        key = (showing.digest, name, fingerprint(edition_to_json(edition)))
+        with self._busy:
+            if key not in self._figures:
+                if len(self._figures) >= MOST_MESSAGES:
+                    del self._figures[next(iter(self._figures))]
+                self._figures[key] = records(showing, self._history(showing))
+            return self._figures[key]
+
+    def _history(self, showing: Showing) -> LeadCounts | None:
+        if showing.basis is Basis.SCENARIO:
+            sample = self.samples[showing.view.scenario or ""]()
+            return None if isinstance(sample, Held) else sample.history
+        subject = self._subjects[showing.digest]
+        silent = replace(subject.answers, offline=True)
+        settings = keeping(subject.settings, silent)
+        return known_history(settings, showing.edition, silent.asked_at)
+
+    def recounted(self, digest: str, day: date) -> Edition:
+        """Return the edition of a date as it would be counted now, whatever was sent.
+
+        Raises:
+            DigestError: it cannot be made, or the date has none.
+        """
+        with self._busy:
+            edition = self._composed(self._subjects[digest], day)
+        if isinstance(edition, DigestError):
+            raise edition
+        return edition
+
+    def months_before(self, showing: Showing) -> LeadCounts | None:
+        """Return the counts of the months before the one that an edition judges, None where there are none.
+
+        Raises:
+            DigestError: the source does not say.
+        """
+        if showing.settings is None:
+            sample = self.samples[showing.view.scenario or ""]()
+            return sample.history if isinstance(sample, Scenario) else None
+        with self._busy:
+            subject = self._subjects[showing.digest]
+            settings = keeping(subject.settings, subject.answers)
+            first = showing.edition.judged.period.start
+            return history_of(settings, first, subject.answers.asked_at)
+
     # ----------------------------------------------------------------------------------- messages
 
     def message(self, showing: Showing) -> Message:
@@ -349,6 +435,7 @@ class Desk:
         key = (fingerprint(edition_to_json(showing.edition)), wanted, showing.digest)
         with self._busy:
             if key not in self._messages:
+                began = time.monotonic()
                 message = (
                     message_for(showing.settings, showing.edition, wanted)
                     if showing.settings
@@ -360,7 +447,12 @@ class Desk:
                 )
                 _keep(self._messages, key, message)
                 _keep(self._good, _same_view(showing), message)
+                self._seconds[_same_view(showing)] = time.monotonic() - began
             return self._messages[key]
+
+    def seconds(self, showing: Showing) -> float | None:
+        """Return how long the last rendering of a view took, None when there was none yet."""
+        return self._seconds.get(_same_view(showing))
 
     def last_good(self, showing: Showing) -> tuple[Mail, ConfigError | None]:
         """Return the mail of a view; while a template is broken the one before, and what is wrong.
@@ -487,20 +579,13 @@ def _frozen_bytes(showing: Showing) -> bytes | None:
 
 @lru_cache(maxsize=16)  # a page asks for the same mail as its frame
 def _mail(message: Message, content: bytes, *, frozen: bool) -> Mail:
-    parsed: Any = BytesParser(policy=default).parsebytes(content)
-    html, text = parsed.get_body(("html",)), parsed.get_body(("plain",))
-    alts = {image.cid: image.alt for image in message.images}
-    images = tuple(
-        Image(cid, part.get_filename() or "picture.png", part.get_content(), alts.get(cid, ""))
-        for part in parsed.walk()
-        if (cid := str(part["Content-ID"] or "").strip("<> "))
-    )
+    inside = opened(content, {image.cid: image.alt for image in message.images})
     return Mail(
         message=message,
         content=content,
-        html=html.get_content().replace("\r\n", "\n") if html else "",
-        text=text.get_content().replace("\r\n", "\n") if text else "",
-        subject=str(parsed["Subject"]),
-        images=images,
+        html=inside.html,
+        text=inside.text,
+        subject=inside.subject,
+        images=inside.images,
         frozen=frozen,
     )

@@ -183,6 +183,8 @@ def _links(html: str) -> Iterator[str]:
 
 def _wanted(address: str, chosen: Chosen) -> bool:
     parts = urlsplit(address)
+    if "/figures/" in parts.path:  # hundreds of pages that say what the table and the cards say
+        return False
     left_out = _LEFT_OUT.match(parts.path)
     if left_out and not (chosen.history and left_out[1] == "history"):
         return False

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from email.parser import BytesParser
+from email.policy import default
+from typing import Any
 
-if TYPE_CHECKING:
-    from digest.model import Image
+from digest.model import Image
 
 _PREFERS_DARK = re.compile(r"@media\s*\(\s*prefers-color-scheme\s*:\s*dark\s*\)")
 _SCHEME_META = re.compile(r'(<meta name="(?:color-scheme|supported-color-schemes)" content=")[^"]*')
@@ -18,6 +20,33 @@ INVERTED = (
     "<style>html{filter:invert(1) hue-rotate(180deg);background:#fff}"
     "img{filter:invert(1) hue-rotate(180deg)}</style>"
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What a mail's bytes hold."""
+
+    subject: str
+    html: str = field(repr=False)
+    text: str = field(repr=False)
+    images: tuple[Image, ...]
+
+
+def opened(content: bytes, alts: Mapping[str, str]) -> Opened:
+    """Open a mail; `alts` are the texts that stand for its pictures, by content id."""
+    parsed: Any = BytesParser(policy=default).parsebytes(content)
+    html, text = parsed.get_body(("html",)), parsed.get_body(("plain",))
+    images = tuple(
+        Image(cid, part.get_filename() or "picture.png", part.get_content(), alts.get(cid, ""))
+        for part in parsed.walk()
+        if (cid := str(part["Content-ID"] or "").strip("<> "))
+    )
+    return Opened(
+        subject=str(parsed["Subject"]),
+        html=html.get_content().replace("\r\n", "\n") if html else "",
+        text=text.get_content().replace("\r\n", "\n") if text else "",
+        images=images,
+    )
 
 
 def with_pictures(html: str, images: Iterable[Image]) -> str:

@@ -33,12 +33,14 @@ class Services:
         token: belongs into every form that acts.
         allowance: how many tests may still be sent.
         files: returns the files whose lines a page may show.
+        cookie: name of the cookie that lets a browser in.
     """
 
     version: Callable[[], int]
     token: str
     allowance: Allowance
     files: Callable[[], Iterable[Path]] = tuple
+    cookie: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,11 +122,13 @@ class Page:
     Attributes:
         path: as Starlette writes it, with {digest} where a digest is named.
         acts: answers POST instead of GET.
+        keys: what the query string may hold beside the view; None for whatever it holds.
     """
 
     path: str
     answer: Answer
     acts: bool = False
+    keys: tuple[str, ...] | None = None
 
 
 @cache

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 SETTLED = 0.05  # seconds: two saves within them are one
 GONE = 0.3  # seconds that an editor may leave between deleting a file and writing it anew
 STREAM_SECONDS = 25  # a stream ends by itself; the page asks again with the version it has
+NOTICED = 0.5  # seconds until a stream notices that the server ends
 RETRY_MILLISECONDS = 400
 READ_BY_SETTINGS = (".toml", ".xlsx", ".xlsm", ".ods", ".csv", ".png", ".jpg", ".jpeg")
 READ_BY_TEMPLATES = (".mjml", ".txt", ".css", ".html", ".js", ".mo")
@@ -42,9 +43,14 @@ Load = Callable[[Path], "Settings"]
 
 
 class Versions:
-    """Counts changes, and wakes whoever waits for the next one."""
+    """Counts changes, and wakes whoever waits for the next one.
+
+    Attributes:
+        ended: whether the server is about to end; streams then end too, so that it need not wait.
+    """
 
     def __init__(self) -> None:
+        self.ended: Callable[[], bool] = lambda: False
         # Not from 0: a page of an earlier start must not take its number for ours.
         self._version = secrets.randbelow(1 << 30) * 1_000_000
         self._waiting: dict[asyncio.Event, asyncio.AbstractEventLoop] = {}
@@ -86,11 +92,11 @@ class Versions:
         with self._wait() as event:
             told = self()
             yield f"retry: {RETRY_MILLISECONDS}\nid: {told}\ndata: {told}\n\n"
-            while (left := ends - loop.time()) > 0:
+            while (left := ends - loop.time()) > 0 and not self.ended():
                 try:
-                    await asyncio.wait_for(event.wait(), left)
+                    await asyncio.wait_for(event.wait(), min(left, NOTICED))
                 except TimeoutError:
-                    return
+                    continue
                 event.clear()
                 if told != self():
                     told = self()

@@ -93,7 +93,10 @@ def explain(
     Args:
         edition: what happened.
         figures: the records of its numbers.
-        language, segments_first, templates, brand: as for `render`.
+        language: as for `render`.
+        segments_first: likewise.
+        templates: likewise.
+        brand: likewise.
         chart: the mail has a picture.
 
     Raises:

@@ -7,26 +7,38 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from fractions import Fraction
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import accumulate
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from digest.model import Edition, Forecast
 from digest.render.locales import Locale, half_up
 from digest.render.view import period_days
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from matplotlib.font_manager import FontProperties
+    from PIL.Image import Image as PillowImage
 
-WIDTH, HEIGHT = 5.92, 2.4  # inches at 100 dpi nominal: 592 x 240 CSS pixels
+WIDTH, HEIGHT = 1184, 480  # 592 x 240 CSS pixels at double density
 DPI = 200
-COLOURS = 64
+PIXELS = DPI / 72  # of a point
 
 INK, MUTED, LINE, LEADS, FAN = "#1f2933", "#52606d", "#e4e7eb", "#2f6db5", "#c9dcf2"
+PALE, WHITE = "#e7f0f9", "#ffffff"
+TOUCHING = (
+    *((WHITE, colour) for colour in (INK, MUTED, LINE, LEADS, FAN, PALE)),
+    *((PALE, colour) for colour in (INK, MUTED, LINE, LEADS)),
+    *((FAN, colour) for colour in (INK, MUTED, LINE, LEADS)),
+    *((LEADS, colour) for colour in (INK, MUTED, LINE)),
+    *((LINE, colour) for colour in (INK, MUTED)),
+)
+APART = 16  # of 255, between two shades
 TEXT = 12
+CAP_HEIGHT, LINE_HEIGHT = 0.73, 1.28  # of DejaVu Sans, in its sizes
 MOST_LINES = 4
-NEW_LINE = "\n"
+ROOM = 1.08  # above the highest number
+
+Point = tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,61 +104,213 @@ def _staircase(weights: Sequence[tuple[date, Fraction]], goal: int | None) -> tu
 def png(picture: Waterfall, locale: Locale) -> bytes:
     """Draw the waterfall: 1184 x 480 pixels, opaque, the same bytes on every run of one version."""
     import matplotlib as mpl
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
 
     # A matplotlibrc in the working folder must not change the mail.
     with mpl.rc_context():
         mpl.rcParams.update(_DEFAULTS)  # type: ignore[arg-type] # keys are checked at run time
-        figure = Figure(figsize=(WIDTH, HEIGHT), dpi=DPI, facecolor="white")
-        canvas = FigureCanvasAgg(figure)
-        _draw(figure, picture, locale)
-        canvas.draw()  # type: ignore[no-untyped-call] # matplotlib has no types here
-        pixels = bytes(canvas.buffer_rgba())  # type: ignore[no-untyped-call] # as above
-        return _quantised(pixels, canvas.get_width_height())
+        pen = Pen()
+        draw(pen, picture, locale)
+        return _quantised(pen.pixels())
 
 
 _DEFAULTS = {
     "font.family": ["DejaVu Sans"],
-    "font.size": TEXT,
-    "axes.unicode_minus": True,
     "path.simplify": True,
-    "lines.antialiased": True,
     "text.usetex": False,
 }
 
 
-def _quantised(pixels: bytes, size: tuple[int, int]) -> bytes:
+def _quantised(pixels: bytes) -> bytes:
     from PIL import Image
 
-    picture = Image.frombytes("RGBA", size, pixels).convert("RGB")
-    # Together a third of the time of median cut and the tightest packing, for a tenth more bytes.
-    small = picture.quantize(COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    picture = Image.frombytes("RGBA", (WIDTH, HEIGHT), pixels).convert("RGB")
+    # The colours are known, so none has to be searched for: a twentieth of the time.
+    small = picture.quantize(palette=_palette(), dither=Image.Dither.NONE)
     file = io.BytesIO()
     small.save(file, format="PNG")
     return file.getvalue()
 
 
-Label = tuple[float, str, str, bool]  # height, words, colour, bold
+@cache
+def _palette() -> PillowImage:
+    """Return every colour of the picture and the shades between those that touch."""
+    from PIL import Image
+
+    shades: set[tuple[int, ...]] = set()
+    for one, other in (map(_rgb, pair) for pair in TOUCHING):
+        # Nearer ones would be taken for each other: Pillow compares six bits of a colour.
+        steps = max(max(abs(a - b) for a, b in zip(one, other, strict=True)) // APART, 1)
+        shades |= {
+            tuple(round(a + (b - a) * n / steps) for a, b in zip(one, other, strict=True))
+            for n in range(steps + 1)
+        }
+    palette = Image.new("P", (1, 1))
+    palette.putpalette([part for shade in sorted(shades) for part in shade])
+    return palette
 
 
-def _draw(figure: Figure, picture: Waterfall, locale: Locale) -> None:
+def _rgb(colour: str) -> tuple[int, ...]:
+    return tuple(bytes.fromhex(colour.removeprefix("#")))
+
+
+# --------------------------------------------------------------------------------------------- the pen
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """Where a text stands, in pixels from the upper left corner."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+
+class Pen:
+    """Draws on matplotlib's canvas without its axes, whose bookkeeping costs ten times the drawing.
+
+    Points are (x, y) in pixels from the upper left corner; widths and sizes are in points of 1/72 inch.
+    """
+
+    def __init__(self) -> None:
+        from matplotlib.backends.backend_agg import RendererAgg
+
+        self.texts: dict[str, Box] = {}  # what was written, and where
+        self._canvas = RendererAgg(WIDTH, HEIGHT, DPI)  # type: ignore[no-untyped-call] # matplotlib has no types here
+        self.area([(0, 0), (WIDTH, 0), (WIDTH, HEIGHT), (0, HEIGHT)], "#ffffff")
+
+    def pixels(self) -> bytes:
+        """Return the picture, four bytes a pixel."""
+        return bytes(self._canvas.buffer_rgba())  # type: ignore[no-untyped-call] # as above
+
+    def area(self, points: Sequence[Point], colour: str) -> None:
+        """Fill the shape with these corners."""
+        self._path([*points, points[0]], colour, 0, fill=colour)
+
+    def line(
+        self,
+        points: Sequence[Point],
+        colour: str,
+        width: float,
+        dashes: tuple[float, float] | None = None,
+    ) -> None:
+        """Draw a line; the lengths of dashes and gaps are in widths."""
+        self._path(points, colour, width, dashes=dashes)
+
+    def _path(
+        self,
+        points: Sequence[Point],
+        colour: str,
+        width: float,
+        *,
+        fill: str | None = None,
+        dashes: tuple[float, float] | None = None,
+    ) -> None:
+        from matplotlib.colors import to_rgba
+        from matplotlib.path import Path
+        from matplotlib.transforms import IdentityTransform
+
+        pen = self._canvas.new_gc()
+        pen.set_foreground(to_rgba(colour), isRGBA=True)
+        pen.set_linewidth(width)
+        pen.set_capstyle("butt")
+        pen.set_joinstyle("miter")
+        pen.set_snap(None)
+        if dashes is not None:
+            pen.set_dashes(0, [length * width for length in dashes])
+        upright = Path([(x, HEIGHT - y) for x, y in points])
+        self._canvas.draw_path(  # type: ignore[no-untyped-call] # as above
+            pen, upright, IdentityTransform(), to_rgba(fill) if fill else None
+        )
+
+    def text(
+        self,
+        words: str,
+        at: Point,
+        colour: str,
+        *,
+        across: Literal["left", "middle", "right"] = "left",
+        down: Literal["top", "middle"] = "middle",
+        size: float = TEXT,
+        bold: bool = False,
+    ) -> None:
+        """Write lines of text so that the point lies at this edge or middle of them."""
+        from matplotlib.colors import to_rgba
+
+        font = _font(size, bold)
+        pen = self._canvas.new_gc()
+        pen.set_foreground(to_rgba(colour), isRGBA=True)
+        lines = words.split("\n")
+        ascent, apart = size * PIXELS * CAP_HEIGHT, size * PIXELS * LINE_HEIGHT
+        height = ascent + apart * (len(lines) - 1)
+        top = at[1] - height * _PARTS[down]
+        widths = [
+            self._canvas.get_text_width_height_descent(line, font, ismath=False)[0]  # type: ignore[no-untyped-call] # as above
+            for line in lines
+        ]
+        for number, (line, width) in enumerate(zip(lines, widths, strict=True)):
+            base = top + ascent + number * apart
+            self._canvas.draw_text(pen, at[0] - width * _PARTS[across], base, line, font, 0)  # type: ignore[no-untyped-call] # as above
+        left = at[0] - max(widths) * _PARTS[across]
+        self.texts[words] = Box(left, top, left + max(widths), top + height)
+
+
+_PARTS = {"left": 0.0, "top": 0.0, "middle": 0.5, "right": 1.0}
+
+
+@cache
+def _font(size: float, bold: bool) -> FontProperties:  # noqa: FBT001 - private
+    from matplotlib.font_manager import FontProperties
+
+    return FontProperties(family="DejaVu Sans", size=size, weight="bold" if bold else "normal")
+
+
+# ----------------------------------------------------------------------------------------- the picture
+
+Label = tuple[float, str, str, bool]  # leads, words, colour, bold
+
+
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    """Where days and leads stand, in pixels; day n reaches from n - 1 to n.
+
+    Attributes:
+        totals: leads up to each day that is counted.
+    """
+
+    totals: tuple[int, ...]
+    days: int
+    top: float
+    left: float
+
+    right: ClassVar[float] = WIDTH * 0.83
+    ceiling: ClassVar[float] = HEIGHT * 0.09
+    floor: ClassVar[float] = HEIGHT * 0.865
+
+    def x(self, day: float) -> float:
+        return self.left + (day + 0.1) * (self.right - self.left) / (self.days + 0.2)
+
+    def y(self, leads: float) -> float:
+        return self.floor - leads * (self.floor - self.ceiling) / self.top
+
+
+def draw(pen: Pen, picture: Waterfall, locale: Locale) -> None:
+    """Draw the waterfall with its scales and labels."""
     totals = tuple(accumulate(picture.new))
     top = top_of(picture, totals)
-    apart = step(top)
-    ticks = {height: locale.compact(height) for height in range(0, int(top * 1.08) + 1, apart)}
-    left = 0.03 + 0.0145 * max(map(len, ticks.values()))
-    axes = figure.add_axes((left, 0.135, 0.83 - left, 0.775))
-    axes.set_xlim(0.4, picture.length + 0.6)
-    axes.set_ylim(0, top * 1.08)
+    ticks = {leads: locale.compact(leads) for leads in range(0, int(top * ROOM) + 1, step(top))}
+    left = WIDTH * (0.03 + 0.0145 * max(map(len, ticks.values())))
+    frame = _Frame(totals, picture.length, top * ROOM, left)
+    for leads in ticks:
+        pen.line([(left, frame.y(leads)), (frame.right, frame.y(leads))], LINE, 0.8)
     labels: list[Label] = []
-    _draw_goal(axes, picture, labels, locale)
-    _draw_leads(axes, picture, totals)
-    _draw_forecast(axes, picture, totals, labels, locale)
+    _draw_leads(pen, frame, picture)
+    _draw_forecast(pen, frame, picture, labels, locale)
+    _draw_goal(pen, frame, picture, labels, locale)
     if totals:
-        _mark_cut_off(axes, picture, totals, labels, locale)
-    _write_labels(axes, picture, labels)
-    _scales(axes, picture, ticks, locale)
+        _mark_cut_off(pen, frame, picture, labels, locale)
+    _write_labels(pen, frame, labels)
+    _scales(pen, frame, picture, ticks, locale)
 
 
 def top_of(picture: Waterfall, totals: Sequence[int]) -> int:
@@ -155,121 +319,100 @@ def top_of(picture: Waterfall, totals: Sequence[int]) -> int:
     return max(1, picture.goal or 0, highest, *totals[-1:])
 
 
-def _draw_goal(axes: Axes, picture: Waterfall, labels: list[Label], locale: Locale) -> None:
-    if not picture.goal:
+def _draw_leads(pen: Pen, frame: _Frame, picture: Waterfall) -> None:
+    totals = frame.totals
+    if not totals:
         return
-    end = picture.length + 0.5
-    if picture.staircase:
-        edges = [0.5, *(n + 1.5 for n in range(picture.length))]
-        axes.stairs(picture.staircase, edges, baseline=None, color=INK, linewidth=1.4, zorder=4)
-    else:
-        axes.plot([0.5, end], [picture.goal, picture.goal], color=INK, linewidth=1.4, zorder=4)
-    text = locale.gettext("Goal %(goal)s", goal=locale.compact(picture.goal))
-    labels.append((float(picture.goal), text, INK, True))
-
-
-def _draw_leads(axes: Axes, picture: Waterfall, totals: tuple[int, ...]) -> None:
-    days = range(1, len(totals) + 1)
-    before = [0, *totals[:-1]]
-    axes.bar(days, before, width=1.0, color=FAN, alpha=0.45, linewidth=0, zorder=2)
-    axes.bar(days, picture.new, bottom=before, width=0.84, color=LEADS, linewidth=0, zorder=3)
+    ground = frame.y(0)
+    outline = [(frame.x(0), ground)]
+    for day, (total, new) in enumerate(zip(totals, picture.new, strict=True)):
+        before = frame.y(total - new)
+        outline += [(frame.x(day), before), (frame.x(day + 1), before)]
+    pen.area([*outline, (frame.x(len(totals)), ground)], PALE)
+    for day, (total, new) in enumerate(zip(totals, picture.new, strict=True)):
+        if new:
+            left, right = frame.x(day + 0.08), frame.x(day + 0.92)
+            upper, lower = frame.y(total), frame.y(total - new)
+            pen.area([(left, lower), (left, upper), (right, upper), (right, lower)], LEADS)
 
 
 def _draw_forecast(
-    axes: Axes,
-    picture: Waterfall,
-    totals: tuple[int, ...],
-    labels: list[Label],
-    locale: Locale,
+    pen: Pen, frame: _Frame, picture: Waterfall, labels: list[Label], locale: Locale
 ) -> None:
+    totals = frame.totals
     forecast = picture.forecast
     if forecast is None or len(totals) == picture.length:
         return
     now = totals[-1] if totals else 0
-    days, shares = zip(*((day + 0.5, share) for day, share in picture.remaining()), strict=True)
-    low = [now + (forecast.low - now) * share for share in shares]
-    high = [now + (forecast.high - now) * share for share in shares]
-    mean = [now + (forecast.mean - now) * share for share in shares]
-    axes.fill_between(days, low, high, color=FAN, linewidth=0, zorder=2)
-    axes.plot(days, mean, color=LEADS, linewidth=1.8, linestyle=(0, (4, 2.5)), zorder=5)
-    labels.append(
-        (
-            forecast.mean,
-            locale.gettext("Forecast %(mean)s", mean=locale.compact(half_up(forecast.mean))),
-            LEADS,
-            False,
-        )
-    )
+    ends = picture.remaining()
+
+    def line(end: float) -> list[Point]:
+        return [(frame.x(day), frame.y(now + (end - now) * share)) for day, share in ends]
+
+    pen.area([*line(forecast.high), *reversed(line(forecast.low))], FAN)
+    pen.line(line(forecast.mean), LEADS, 1.8, (4, 2.5))
+    words = locale.gettext("Forecast %(mean)s", mean=locale.compact(half_up(forecast.mean)))
+    labels.append((forecast.mean, words, LEADS, False))
+
+
+def _draw_goal(
+    pen: Pen, frame: _Frame, picture: Waterfall, labels: list[Label], locale: Locale
+) -> None:
+    if not picture.goal:
+        return
+    # Without a calendar nobody knows what is due when: a line at the goal.
+    levels = picture.staircase or (float(picture.goal),) * picture.length
+    stairs = [(frame.x(day + n), frame.y(due)) for day, due in enumerate(levels) for n in range(2)]
+    pen.line(stairs, INK, 1.4)
+    text = locale.gettext("Goal %(goal)s", goal=locale.compact(picture.goal))
+    labels.append((float(picture.goal), text, INK, True))
 
 
 def _mark_cut_off(
-    axes: Axes,
-    picture: Waterfall,
-    totals: tuple[int, ...],
-    labels: list[Label],
-    locale: Locale,
+    pen: Pen, frame: _Frame, picture: Waterfall, labels: list[Label], locale: Locale
 ) -> None:
+    totals = frame.totals
     # The sum of a part would pass for the month's leads.
     number = locale.compact(totals[-1]) if picture.complete else ""
     if len(totals) == picture.length:
         labels.append((float(totals[-1]), locale.gettext("Actual %(n)s", n=number), LEADS, True))
         return
-    axes.axvline(len(totals) + 0.5, color=MUTED, linewidth=1, linestyle=(0, (1, 2)))
+    x, y = frame.x(len(totals)), frame.y(totals[-1])
+    pen.line([(x, frame.ceiling), (x, frame.floor)], MUTED, 1, (1, 2))
+    if not number:
+        return
     late = len(totals) > picture.length * 0.75
-    axes.annotate(
-        number,
-        (len(totals) + 0.5, totals[-1]),
-        # Under the line, where nothing else is drawn.
-        xytext=(-8, -20) if late else (7, -2),
-        textcoords="offset points",
-        ha="right" if late else "left",
-        va="top",
-        color=LEADS,
-        fontsize=TEXT + 2,
-        fontweight="bold",
-    )
+    # Under the line, where nothing else is drawn.
+    at = (x - 8 * PIXELS, y + 20 * PIXELS) if late else (x + 7 * PIXELS, y + 4 * PIXELS)
+    across: Literal["right", "left"] = "right" if late else "left"
+    pen.text(number, at, LEADS, across=across, down="top", size=TEXT + 2, bold=True)
 
 
-def _write_labels(axes: Axes, picture: Waterfall, labels: list[Label]) -> None:
+def _write_labels(pen: Pen, frame: _Frame, labels: list[Label]) -> None:
     """Write what the lines are beside their ends, apart from each other and inside the picture."""
-    ceiling = axes.get_ylim()[1]
-    apart, margin = ceiling * 0.24, ceiling * 0.1
+    apart, margin = frame.top * 0.24, frame.top * 0.1
     ordered = sorted(labels)
     at = [label[0] for label in ordered]
     if len(at) == 2 and at[1] - at[0] < apart:  # noqa: PLR2004 - goal and one more
         middle = sum(at) / 2
         at = [middle - apart / 2, middle + apart / 2]
-    too_high = max(0.0, at[-1] - (ceiling - margin)) if at else 0.0
-    for (_, text, colour, bold), height in zip(ordered, at, strict=True):
-        axes.annotate(
-            NEW_LINE.join(text.rsplit(" ", 1)),
-            (picture.length + 0.5, max(height - too_high, margin)),
-            xytext=(7, 0),
-            textcoords="offset points",
-            ha="left",
-            va="center",
-            color=colour,
-            fontsize=TEXT,
-            fontweight="bold" if bold else "normal",
-            linespacing=1.1,
-            annotation_clip=False,
-        )
+    too_high = max(0.0, at[-1] - (frame.top - margin)) if at else 0.0
+    for (_, text, colour, bold), leads in zip(ordered, at, strict=True):
+        y = frame.y(max(leads - too_high, margin))
+        words = "\n".join(text.rsplit(" ", 1))
+        pen.text(words, (frame.right + 7 * PIXELS, y), colour, bold=bold)
 
 
-def _scales(axes: Axes, picture: Waterfall, ticks: dict[int, str], locale: Locale) -> None:
-    axes.set_yticks(list(ticks), list(ticks.values()))
-    days = [1, 8, 15, 22, picture.length]
-    first, *others = days
-    axes.set_xticks(
-        days, [locale.short_day(picture.first + timedelta(first - 1)), *map(str, others)]
-    )
-    axes.tick_params(length=0, colors=MUTED, labelsize=TEXT, pad=5)
-    axes.tick_params(axis="x", pad=8)
-    axes.grid(visible=True, axis="y", color=LINE, linewidth=0.8)
-    axes.set_axisbelow(True)
-    for side in ("top", "left", "right"):
-        axes.spines[side].set_visible(False)
-    axes.spines["bottom"].set_color(MUTED)
+def _scales(
+    pen: Pen, frame: _Frame, picture: Waterfall, ticks: dict[int, str], locale: Locale
+) -> None:
+    pen.line([(frame.left, frame.floor), (frame.right, frame.floor)], MUTED, 0.8)
+    for leads, words in ticks.items():
+        pen.text(words, (frame.left - 5 * PIXELS, frame.y(leads)), MUTED, across="right")
+    for day in (1, 8, 15, 22, picture.length):
+        words = locale.short_day(picture.first) if day == 1 else str(day)
+        below = (frame.x(day - 0.5), frame.floor + 8 * PIXELS)
+        pen.text(words, below, MUTED, across="middle", down="top")
 
 
 def step(top: float) -> int:

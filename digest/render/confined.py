@@ -77,8 +77,8 @@ def _done(asked: bytes, seconds: int) -> subprocess.CompletedProcess[bytes]:
     if _standing:
         try:
             return _standing[-1].run(asked, seconds=seconds)
-        except ConnectionError:  # then as if none stood by
-            log.warning("the process for templates had ended; a new one was started")
+        except ConnectionError as error:  # then as if none stood by
+            log.debug("%s", error)
     return subprocess.run(  # noqa: S603 - this interpreter, a program of our own
         [sys.executable, "-c", _PROGRAM],
         input=asked,

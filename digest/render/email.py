@@ -134,6 +134,25 @@ def compile_all(environment: Environment, *endings: str) -> None:
         environment.get_template(name)
 
 
+def messages_of(templates: Path) -> tuple[str, ...]:
+    """Return the words that a user's templates ask to translate; nothing is filled."""
+    from jinja2 import TemplateSyntaxError
+    from jinja2.ext import extract_from_ast
+
+    environment = environment_for(templates, markup=True)
+    found: dict[str, None] = {}
+    for path in sorted(templates.rglob("*")):
+        if path.suffix in _TEMPLATE_ENDINGS and path.is_file():
+            try:
+                tree = environment.parse(path.read_text(encoding="utf-8"))
+            except TemplateSyntaxError:  # told by whoever fills it, if anybody does
+                continue
+            for _line, _function, words in extract_from_ast(tree, ("_",)):
+                if isinstance(words, str):
+                    found[words] = None
+    return tuple(found)
+
+
 def _refuse_other_encodings(templates: Path) -> None:
     """Raise ConfigError for a file of the user's that is not UTF-8; Jinja would not say which."""
     wrong = []

@@ -316,5 +316,18 @@ def _translations(tag: str, domain: str, *names: str) -> NullTranslations:
     return found[0]
 
 
+def translated(tag: str) -> frozenset[str]:
+    """Return the words that the mail's catalogue of a language translates."""
+    from babel.messages.mofile import read_mo
+
+    found: set[str] = set()
+    for name in (tag.replace("-", "_"), tag.partition("-")[0]):
+        path = templates_folder() / "locale" / name / "LC_MESSAGES" / f"{MAIL}.mo"
+        if path.is_file():
+            with path.open("rb") as file:
+                found.update(str(message.id) for message in read_mo(file) if message.id)
+    return frozenset(found)
+
+
 def _allowed() -> str:
     return f"allowed: {', '.join(languages())}, each also with a country, as in 'de-AT'"

@@ -36,9 +36,7 @@ class Standby:
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
-        """Start the process; it gets ready while others go on."""
-        with self._busy:
-            self._start()
+        """Allow the process; it starts when it is missed for the first time."""
         return self
 
     def __exit__(self, *_error: object) -> None:
@@ -51,10 +49,13 @@ class Standby:
 
         Raises:
             subprocess.TimeoutExpired: it took longer than so many seconds.
-            OSError: the process is gone, and a new one was started for the next time.
+            ConnectionError: there was no process; one gets ready for the next time.
         """
         with self._busy:
-            process = self._process or self._start()
+            process = self._process
+            if process is None:
+                self._start()
+                raise ConnectionError("no process stood by")
             try:
                 assert process.stdin is not None  # noqa: S101 - both are pipes
                 assert process.stdout is not None  # noqa: S101 - as above
@@ -65,22 +66,21 @@ class Standby:
             except (OSError, EOFError) as error:
                 self._end()
                 self._start()
-                raise ConnectionError("the process that stood by is gone") from error
+                raise ConnectionError(f"the process that stood by is gone: {error}") from error
         if code == -signal.SIGALRM:
             raise subprocess.TimeoutExpired("templates", seconds)
         return subprocess.CompletedProcess("templates", code, answer, words)
 
-    def _start(self) -> subprocess.Popen[bytes]:
+    def _start(self) -> None:
         self._process = subprocess.Popen(  # noqa: S603 - this interpreter, a program of our own
             [sys.executable, "-c", self._program], stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
-        return self._process
 
     def _end(self) -> None:
         process, self._process = self._process, None
         if process is None:
             return
-        with process, suppress(OSError):
+        with suppress(OSError), process:  # what it was still to be told goes nowhere
             process.kill()
 
 

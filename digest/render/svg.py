@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from html import escape
@@ -18,7 +18,7 @@ RIGHT, TOP, BOTTOM = 96, 14, 30  # room for labels and scales
 _APART = 30  # between the labels at the right end
 
 # Colours of both modes as variables, so that a page may set its own.
-_STYLE = """
+STYLE = """
 .waterfall{--ink:#1f2933;--muted:#52606d;--line:#e4e7eb;--leads:#2f6db5;--fan:#c9dcf2;--ground:#ffffff;
 font:12px -apple-system,"Segoe UI",Roboto,Helvetica,Arial,sans-serif}
 @media (prefers-color-scheme:dark){.waterfall{--ink:#e6e9ed;--muted:#b3bcc6;--line:#3a424c;--leads:#7db2f0;
@@ -30,7 +30,8 @@ font:12px -apple-system,"Segoe UI",Roboto,Helvetica,Arial,sans-serif}
 .waterfall .mean{fill:none;stroke:var(--leads);stroke-width:2;stroke-dasharray:6 4}
 .waterfall .cut-off{stroke:var(--muted);stroke-dasharray:1 3}
 .waterfall .of-goal{fill:var(--ink);font-weight:700}.waterfall .of-leads{fill:var(--leads)}
-.waterfall .now{fill:var(--leads);font-size:15px;font-weight:700}
+.waterfall .now{fill:var(--leads);font-size:15px;font-weight:700;
+paint-order:stroke;stroke:var(--ground);stroke-width:4px}
 """
 
 
@@ -41,6 +42,14 @@ class _Frame:
     days: int
     top: float
     left: float
+    ticks: Mapping[int, str]
+
+    @classmethod
+    def of(cls, picture: Waterfall, locale: Locale) -> _Frame:
+        highest = top_of(picture, (sum(picture.new),))
+        top = highest * 1.08
+        ticks = {leads: locale.compact(leads) for leads in range(0, int(top) + 1, step(highest))}
+        return cls(picture.length, top, 16 + 7 * max(map(len, ticks.values())), ticks)
 
     @property
     def day_width(self) -> float:
@@ -68,34 +77,54 @@ def svg(picture: Waterfall, locale: Locale, *, alt: str) -> str:
         locale: writes dates and numbers.
         alt: the picture in words, its accessible name.
     """
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="waterfall" viewBox="0 0 {WIDTH} {HEIGHT}" '
+        f'role="img" aria-label="{escape(alt)}"><style>{STYLE}</style>'
+        f'<rect class="ground" width="{WIDTH}" height="{HEIGHT}" rx="6"/>'
+        f"{_drawn(_Frame.of(picture, locale), picture, locale)}</svg>\n"
+    )
+
+
+def linked_svg(
+    picture: Waterfall, locale: Locale, *, alt: str, links: Sequence[tuple[str, str]]
+) -> str:
+    """Return the same picture as a part of a page that has `STYLE`: each day is a link.
+
+    Args:
+        picture: what `charts.waterfall` took from an edition.
+        locale: writes dates and numbers.
+        alt: the picture in words.
+        links: (address, accessible name) of each day of the month, those to come included.
+    """
+    frame = _Frame.of(picture, locale)
+    targets = "".join(
+        f'<a href="{escape(address)}" aria-label="{escape(name)}">'
+        f"{_rect('day', frame.x(day), frame.day_width, TOP, HEIGHT - BOTTOM)}</a>"
+        for day, (address, name) in enumerate(links)
+    )
+    return (
+        f'<svg class="waterfall" viewBox="0 0 {WIDTH} {HEIGHT}" role="group" '
+        f'aria-label="{escape(alt)}"><g aria-hidden="true">'
+        f"{_drawn(frame, picture, locale, told=False)}</g>{targets}</svg>"
+    )
+
+
+def _drawn(frame: _Frame, picture: Waterfall, locale: Locale, *, told: bool = True) -> str:
     totals = tuple(accumulate(picture.new))
-    top = top_of(picture, totals) * 1.08
-    ticks = {
-        leads: locale.compact(leads)
-        for leads in range(0, int(top) + 1, step(top_of(picture, totals)))
-    }
-    frame = _Frame(picture.length, top, 16 + 7 * max(map(len, ticks.values())))
-    body = "".join(
+    return "".join(
         (
-            *_scales(frame, picture, ticks, locale),
-            *_days(frame, picture, totals, locale),
+            *_scales(frame, picture, locale),
+            *_days(frame, picture, totals, locale if told else None),
             *_forecast(frame, picture, totals),
             *_goal(frame, picture),
             *_cut_off(frame, picture, totals, locale),
             *_labels(frame, picture, totals, locale),
         )
     )
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" class="waterfall" viewBox="0 0 {WIDTH} {HEIGHT}" '
-        f'role="img" aria-label="{escape(alt)}"><style>{_STYLE}</style>'
-        f'<rect class="ground" width="{WIDTH}" height="{HEIGHT}" rx="6"/>{body}</svg>\n'
-    )
 
 
-def _scales(
-    frame: _Frame, picture: Waterfall, ticks: dict[int, str], locale: Locale
-) -> Iterator[str]:
-    for leads, shown in ticks.items():
+def _scales(frame: _Frame, picture: Waterfall, locale: Locale) -> Iterator[str]:
+    for leads, shown in frame.ticks.items():
         y = frame.y(leads)
         yield f'<path class="grid" d="M{frame.left} {y:.1f}H{WIDTH - RIGHT}"/>'
         yield _text(frame.left - 6, y + 4, shown, "end")
@@ -105,11 +134,12 @@ def _scales(
 
 
 def _days(
-    frame: _Frame, picture: Waterfall, totals: Sequence[int], locale: Locale
+    frame: _Frame, picture: Waterfall, totals: Sequence[int], told: Locale | None
 ) -> Iterator[str]:
     for day, (new, total) in enumerate(zip(picture.new, totals, strict=True)):
         x, width = frame.x(day), frame.day_width
-        yield f"<g><title>{escape(_told(picture, day, new, total, locale))}</title>"
+        title = told and f"<title>{escape(_told(picture, day, new, total, told))}</title>"
+        yield f"<g>{title or ''}"
         yield _rect("before", x, width, frame.y(total - new), frame.y(0))
         yield _rect("new", x + width * 0.08, width * 0.84, frame.y(total), frame.y(total - new))
         yield "</g>"

@@ -70,7 +70,7 @@ def write(wish: Wish, shown: View | None = None) -> Written:
     """
     locale = locale_for(wish.language)
     if wish.figures is not None:
-        from digest.render.explain import explained
+        from digest.render.linked import explained
 
         return Written(explained(wish, wish.figures), "", "")
     shown, html = fitting(shown or wish.view(), wish.view, locale, wish.templates)
@@ -89,8 +89,10 @@ def fitting(
     """Return a view and its HTML, with as many rows as are not clipped.
 
     Args:
-        shown: the view with the most rows. again: makes one with at most so many.
-        locale: of the reader. templates: the user's folder.
+        shown: the view with the most rows.
+        again: makes one with at most so many.
+        locale: of the reader.
+        templates: the user's folder.
         as_sent: turns the HTML into what would travel, whose size counts.
     """
     html = email.html(shown, locale, templates)

@@ -89,7 +89,7 @@ class SettingsPlaces:
         source: object = settings.deals if what == "deals" else follow_up
         at: Path = ("deals",) if what == "deals" else _FOLLOW_UP
         place = self.setting(*(at if at in settings.lines else ("connector",)))
-        name = next((n for n, cls in CONNECTORS.items() if type(source) is cls), what)
+        name = next((n for n, cls in CONNECTORS.items() if isinstance(source, cls)), what)
         return name, f"{place.file}, {place.key}"
 
     def _cell(self, name: str, segment: str, month: date) -> Place:

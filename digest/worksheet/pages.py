@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -80,6 +81,16 @@ def write_workbook(
 
     with Workbook(str(path), OPTIONS) as book:
         draw(book, content, example, cached=cached)
+
+
+def workbook_bytes(content: Content, example: Content) -> bytes:
+    """Return the file without writing one."""
+    from xlsxwriter import Workbook
+
+    file = BytesIO()
+    with Workbook(file, {**OPTIONS, "in_memory": True}) as book:
+        draw(book, content, example)
+    return bytes(file.getvalue())
 
 
 def draw(

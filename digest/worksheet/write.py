@@ -15,7 +15,7 @@ from digest.notation import CURRENCIES
 from digest.sla import Plan, RevenueGoal, Terms, goals
 from digest.worksheet.files import replace_file
 from digest.worksheet.layout import ACTUAL_LAST_ROW, BY_HAND, Inputs, geometry_for, same_segment
-from digest.worksheet.pages import Content, write_workbook
+from digest.worksheet.pages import Content, workbook_bytes, write_workbook
 from digest.worksheet.words import LANGUAGES, WORDS, label_in_any_language, plain
 
 SPARE_SEGMENTS, SPARE_TERMS, EMPTY_SEGMENTS = 2, 6, 8
@@ -80,6 +80,74 @@ def write_new(
         actuals=actuals,
     )
     replace_file(path, lambda target: write_workbook(target, content, example_content(content)))
+
+
+def as_workbook(
+    plan: Plan,
+    month: date,
+    *,
+    language: str,
+    segment_kind: str = "region",
+    days: Sequence[Workday] = (),
+    actuals: Sequence[DayCount] = (),
+) -> bytes:
+    """Return a workbook with the twelve months of a plan around a month, for who writes no files.
+
+    Args:
+        plan: its years begin with the month of its first revenue goal.
+        month: the first day of one.
+        language: one of words.LANGUAGES.
+        segment_kind: "region", "persona" or "channel".
+        days: weights for the Calendar; those of the twelve months are taken.
+        actuals: leads for the sheet Actual, likewise.
+
+    Raises:
+        ConfigError: the plan holds what the worksheet cannot.
+    """
+    content = _content_of_year(
+        plan, month, language=language, kind=segment_kind, days=days, actuals=actuals
+    )
+    return workbook_bytes(content, example_content(content))
+
+
+def check_plan(plan: Plan, month: date, *, language: str) -> None:
+    """Raise what `as_workbook` would, without making the workbook."""
+    _content_of_year(plan, month, language=language, kind="region", days=(), actuals=())
+
+
+def _content_of_year(
+    plan: Plan,
+    month: date,
+    *,
+    language: str,
+    kind: str,
+    days: Sequence[Workday],
+    actuals: Sequence[DayCount],
+) -> Content:
+    start = plan_year(plan, month)
+    end = add_months(start, 12)
+    year = replace(
+        plan,
+        revenue_goals=tuple(goal for goal in plan.revenue_goals if start <= goal.month < end),
+        terms=tuple(terms for terms in plan.terms if terms.valid_from < end),
+        changes=(),
+    )
+    return content_for(
+        language=language,
+        plan=year,
+        year=start.year,
+        start_month=start.month,
+        kind=kind,
+        days=[day for day in days if start <= day.day < end],
+        actuals=[count for count in actuals if start <= count.day < end],
+    )
+
+
+def plan_year(plan: Plan, month: date) -> date:
+    """Return the first month of the plan's year in which a month lies."""
+    first = min((goal.month for goal in plan.revenue_goals), default=month.replace(month=1))
+    months = (month.year - first.year) * 12 + month.month - first.month
+    return add_months(first, months // 12 * 12)
 
 
 def empty_plan(segments: Sequence[str], currency: str, currencies: Mapping[str, str]) -> Plan:

@@ -38,7 +38,11 @@ async function renew() {
   busy = true;
   const asked = wanted;
   try {
-    const answer = await fetch(location.href, { redirect: "error" });
+    const answer = await fetch(location.href);
+    if (answer.redirected) {
+      location.replace(answer.url);
+      return;
+    }
     const next = new DOMParser().parseFromString(await answer.text(), "text/html");
     const overlay = next.getElementById("overlay");
     if (!overlay) {

@@ -1,4 +1,4 @@
-"""A second opinion on formulas: Python's own parser, exact fractions, and distributions added up term by term.
+"""A second opinion on formulas: Python's own parser, exact fractions, distributions added up term by term.
 
 It shares nothing with the product but the text of the formula.
 """

@@ -152,7 +152,8 @@ def _messages(language: str) -> tuple[str, ...]:
     with path.open("rb") as file:
         entries = [entry for entry in read_mo(file) if entry.id]
     texts = [entry.id if name == "en" else entry.string for entry in entries]
-    return tuple(text for one in texts for text in ([one] if isinstance(one, str) else one) if text)
+    several = [(one,) if isinstance(one, str) else tuple(one or ()) for one in texts]
+    return tuple(text for some in several for text in some if text)
 
 
 def number_of(written: str, language: str) -> Decimal:

@@ -14,7 +14,7 @@ import pytest
 from digest.figures import Asked, Figure, Figures, Input, Number, ScenarioPlaces, Unit, figures_of
 from digest.model import Edition
 from digest.render import PLAIN
-from digest.render.explain import Explained, numbered
+from digest.render.linked import Explained, numbered
 from digest.render.locales import languages
 from digest.render.writing import Wish
 from digest.scenarios import SCENARIOS

@@ -18,7 +18,8 @@ from digest.demo import morning
 from digest.preview import Wanted, files_of, listening
 from digest.preview.app import Door, application
 from digest.preview.desk import Desk
-from digest.preview.watch import Files, Watcher, events
+from digest.preview.watch import Files, Versions, Watcher, events
+from digest.render.confined import standing_by
 from digest.resources import templates_folder
 
 DAY_AFTER = date(2026, 6, 17)  # the demo's edition of the day before was sent; this one is composed
@@ -83,7 +84,9 @@ def files_behind(*config: Path, now: Callable[[], datetime] = day_after) -> File
 
 
 @contextmanager
-def listens(app: ASGIApp, listener: socket.socket) -> Iterator[None]:
+def listens(
+    app: ASGIApp, listener: socket.socket, versions: Versions | None = None
+) -> Iterator[None]:
     """Answer on a socket until the block ends."""
     server = uvicorn.Server(
         uvicorn.Config(
@@ -92,9 +95,11 @@ def listens(app: ASGIApp, listener: socket.socket) -> Iterator[None]:
             access_log=False,
             lifespan="off",
             ws="none",
-            timeout_graceful_shutdown=1,
+            timeout_graceful_shutdown=2,
         )
     )
+    if versions is not None:
+        versions.ended = lambda: server.should_exit
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
     try:
@@ -118,5 +123,5 @@ def workshop(config: Path, now: Callable[[], datetime] = day_after) -> Iterator[
         files=files.files,
         more=[events(files.versions)],
     )
-    with listens(app, listener), Watcher(files):
+    with listens(app, listener, files.versions), standing_by(), Watcher(files):
         yield Workshop(config, files, door, port)

@@ -18,8 +18,6 @@ from html import escape, unescape
 from typing import Any
 
 import pytest
-from matplotlib.figure import Figure
-from matplotlib.text import Text
 
 from digest.model import Edition, Forecast, Message, Recipient, Status
 from digest.render import charts, render, render_terminal, scorecard_json
@@ -259,9 +257,9 @@ def verdict_and_figures(text: str, language: str) -> Facts:
 
 def drawn(sent: Sent) -> str:
     """Return what is written in the picture, label by label."""
-    figure = Figure(figsize=(charts.WIDTH, charts.HEIGHT), dpi=charts.DPI)
-    charts._draw(figure, charts.waterfall(sent.edition), locale_for(sent.language))
-    return "\t".join(text.get_text() for text in figure.findobj(Text))
+    pen = charts.Pen()
+    charts.draw(pen, charts.waterfall(sent.edition), locale_for(sent.language))
+    return "\t".join(pen.texts)
 
 
 def picture(sent: Sent) -> Facts:

@@ -9,7 +9,7 @@ import pytest
 from digest.render import render
 from digest.render.charts import Waterfall, waterfall
 from digest.render.locales import locale_for
-from digest.render.svg import HEIGHT, WIDTH, svg, waterfall_svg
+from digest.render.svg import HEIGHT, STYLE, WIDTH, linked_svg, svg, waterfall_svg
 from tests.render.editions import SCENARIOS, edition, month_close, no_data
 
 NAMESPACE = "{http://www.w3.org/2000/svg}"
@@ -114,3 +114,32 @@ def test_the_document_loads_nothing_and_runs_nothing() -> None:
     document = waterfall_svg(edition(), "en")
 
     assert not re.search(r"<script|href|url\(|@import|on[a-z]+=", document)
+
+
+def test_in_a_page_each_day_is_a_link_over_the_same_picture() -> None:
+    picture = waterfall(edition())
+    links = [(f"#day-{n}", f'day {n} of "A & B" <x>') for n in range(picture.length)]
+    document = linked_svg(picture, locale_for("en"), alt="told", links=links)
+    root = parsed(document)
+    alone = parsed(waterfall_svg(edition(), "en"))
+
+    found = list(root.iter("a"))
+    days = [a.find("rect") for a in found]
+    assert [(a.get("href"), a.get("aria-label")) for a in found] == links
+    assert root.get("role") == "group"
+    assert "<style" not in document
+    assert "<title" not in document
+    new = [(bar.get("y"), bar.get("height")) for bar in of_kind(root, "new")]
+    assert new == [(bar.get("y"), bar.get("height")) for bar in of_kind(alone, "new")]
+    edges = [float(day.get("x", "nan")) for day in days if day is not None]
+    assert edges == sorted(edges)
+    assert len(edges) == picture.length == 30
+    bars = [float(bar.get("x", "nan")) for bar in of_kind(root, "before")]
+    assert edges[: len(bars)] == bars
+
+
+def test_the_style_of_a_page_names_everything_that_is_drawn() -> None:
+    root = parsed(waterfall_svg(edition(), "en"))
+    kinds = {element.get("class", "") for element in root.iter()} - {"", "waterfall"}
+
+    assert {kind for kind in kinds if f".{kind}" not in STYLE} == set()

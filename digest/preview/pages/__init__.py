@@ -8,13 +8,34 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from digest.preview.pages import actions, calendar, edition, static
+from digest.preview.pages import (
+    actions,
+    api,
+    calendar,
+    edition,
+    figures,
+    fleet,
+    history,
+    lint,
+    month,
+    static,
+    what_if,
+    worksheet,
+)
 
 PAGES = (
     *edition.PAGES,
+    *figures.PAGES,
     *actions.PAGES,
+    *month.PAGES,
+    *history.PAGES,
+    *fleet.PAGES,
     *calendar.PAGES,
+    *lint.PAGES,
+    *api.PAGES,
     *static.PAGES,
+    *worksheet.PAGES,
+    *what_if.PAGES,
 )
 
 
@@ -22,5 +43,11 @@ def tabs(gettext: Callable[[str], str]) -> tuple[tuple[str, str], ...]:
     """Return the pages of a digest that every page links to: (last part of the path, words)."""
     return (
         ("", gettext("Edition")),
+        ("month", gettext("Month")),
+        ("figures", gettext("Figures")),
+        ("worksheet", gettext("Worksheet")),
+        ("what-if", gettext("What if")),
         ("calendar", gettext("Calendar")),
+        ("history", gettext("History")),
+        ("lint", gettext("Checks")),
     )

@@ -51,7 +51,7 @@ class Line:
 def calendar(asked: Asked) -> Response:
     """Answer the next editions from a date on, from today when none is named."""
     settings = asked.desk.settings(asked.digest)
-    trouble: ConfigError | None = None
+    ends: ConfigError | None = None
     found: list[Coming] = []
     made_up = settings is None or asked.view.scenario is not None
     try:
@@ -61,7 +61,7 @@ def calendar(asked: Asked) -> Response:
             for one in _of_digest(settings, asked.desk.clock(), asked.view.date):
                 found.append(one)  # noqa: PERF402 - what was found before a calendar ends is shown
     except ConfigError as error:
-        trouble = error
+        ends = error
     except OverflowError as error:
         raise NotAllowedError(
             "date", str(asked.view.date), "a date with days before and after it"
@@ -78,8 +78,8 @@ def calendar(asked: Asked) -> Response:
         calendar=asked.desk.show(asked.digest, asked.view).facts.calendar.label
         if settings is None or made_up
         else settings.calendar.label,
-        trouble=trouble,
-        after=found[-1].due.business_date + timedelta(days=1) if found and not trouble else None,
+        ends=ends,
+        after=found[-1].due.business_date + timedelta(days=1) if found and not ends else None,
     )
 
 

@@ -24,6 +24,8 @@ from digest.preview.desk import Basis, Mail, Showing
 from digest.preview.frame import as_seen, with_pictures
 from digest.preview.guard import FRAME_POLICY
 from digest.preview.page import Asked, Page
+from digest.preview.pages.calendar import reason_shown
+from digest.preview.records import explained
 from digest.render import lint
 from digest.render.locales import languages
 
@@ -57,8 +59,7 @@ def shell(asked: Asked) -> Response:
     """Answer the edition with everything around it."""
     free = free_day(asked)
     if free is not None:
-        before, after = neighbours(asked, asked.view.date or date.min)
-        return asked.page("free.html", reason=free, day=asked.view.date, before=before, after=after)
+        return no_edition(asked, free)
     showing = asked.desk.show(asked.digest, asked.view)
     mail, trouble = asked.desk.last_good(showing)
     before, after = neighbours(asked, showing.edition.business_date)
@@ -69,7 +70,7 @@ def shell(asked: Asked) -> Response:
         showing=showing,
         mail=mail,
         standing=standing(asked, showing),
-        notes=_notes(asked, showing),
+        notes=notes(asked, showing),
         before=before,
         after=after,
         inbox=_inbox(mail),
@@ -80,6 +81,19 @@ def shell(asked: Asked) -> Response:
         widths=WIDTHS,
         scenarios=tuple(asked.desk.samples),
         **tab,
+    )
+
+
+def no_edition(asked: Asked, reason: str, *page: str) -> Response:
+    """Answer that a date has no edition and why, with the same page of the ones before and after."""
+    before, after = neighbours(asked, asked.view.date or date.min)
+    return asked.page(
+        "free.html",
+        reason=reason_shown(asked.words, reason),
+        day=asked.view.date,
+        before=before,
+        after=after,
+        same=page,
     )
 
 
@@ -141,8 +155,8 @@ def standing(asked: Asked, showing: Showing) -> tuple[str, str]:
     )
 
 
-def _notes(asked: Asked, showing: Showing) -> Iterator[tuple[str, str]]:
-    """What a reader must know beside the standing: (look, sentence)."""
+def notes(asked: Asked, showing: Showing) -> Iterator[tuple[str, str]]:
+    """Yield what a reader must know beside the standing: (look, sentence)."""
     _, words = asked.words.gettext, asked.words
     zone = showing.edition.scorecard.period.timezone
     if showing.trouble is not None:
@@ -332,10 +346,11 @@ _TABS = {
 def frame(asked: Asked) -> Response:
     """Answer the mail itself, for the frame; with nothing changed it is what is sent."""
     showing = asked.desk.show(asked.digest, asked.view)
-    mail, _ = asked.desk.last_good(showing)
-    html = as_seen(
-        with_pictures(mail.html, mail.images), dark=asked.view.dark, images=asked.view.images
-    )
+    mail, broken = asked.desk.last_good(showing)
+    html = mail.html
+    if asked.view.explain and broken is None:
+        html = explained(showing, mail, asked.desk.figures(showing))
+    html = as_seen(with_pictures(html, mail.images), dark=asked.view.dark, images=asked.view.images)
     return HTMLResponse(html, headers={"Content-Security-Policy": FRAME_POLICY})
 
 

@@ -6,12 +6,21 @@ from starlette.responses import Response
 
 from digest.preview.address import UnknownError
 from digest.preview.page import Asked, Page
+from digest.render.svg import STYLE
 from digest.resources import templates_folder
 
-KINDS = {"preview.css": "text/css", "preview.js": "text/javascript"}
+KINDS = {
+    "preview.css": "text/css",
+    "waterfall.css": "text/css",
+    "month.js": "text/javascript",
+    "preview.js": "text/javascript",
+    "what_if.js": "text/javascript",
+}
 
 
 def _content(name: str) -> bytes:
+    if name == "waterfall.css":  # which the picture carries itself where it stands alone
+        return STYLE.encode()
     return (templates_folder() / "preview" / name).read_bytes()
 
 
