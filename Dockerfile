@@ -27,5 +27,8 @@ ENV PATH=/opt/digest/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 MPLC
 USER 10001:10001
 WORKDIR /data
 VOLUME ["/data"]
+# Healthy while every digest of the folder had success lately; a free day counts, so call it on every day.
+HEALTHCHECK --interval=15m --timeout=30s --start-period=26h \
+    CMD digest --quiet history /etc/digest --max-age 26h || exit 1
 ENTRYPOINT ["digest"]
 CMD ["--help"]

@@ -12,6 +12,7 @@ import argparse
 import ast
 import difflib
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -27,6 +28,8 @@ NEEDED = ("digest", "tests", "templates", "config")
 LEFT_OUT = shutil.ignore_patterns("__pycache__")
 PLUGINS = ("no:cacheprovider", "no:xdist", "no:pytest_cov")
 ALWAYS = (*(word for plugin in PLUGINS for word in ("-p", plugin)), "--hypothesis-seed=0")
+# Most of the time of the ledger's tests is waiting for the disk, which memory does not keep waiting.
+MEMORY = Path("/dev/shm")  # noqa: S108 - pytest makes a folder of its own in it
 KILLED, TIMED_OUT = frozenset({1, 3}), frozenset({-24, 24, 36, 152, 255})
 
 
@@ -98,6 +101,12 @@ def prepare(place: Path, part: Mapping[str, Sequence[str]], *, anew: bool) -> No
     (place / "pyproject.toml").write_text(whole)
 
 
+def surroundings() -> dict[str, str]:
+    """Return the environment of the tests, whose temporary files are in memory where the system can."""
+    given = dict(os.environ)  # noqa: TID251 - an entry point
+    return {**given, "PYTEST_DEBUG_TEMPROOT": str(MEMORY)} if MEMORY.is_dir() else given
+
+
 def run(place: Path, names: Sequence[str]) -> None:
     """Try the named mutants (patterns; all when none is given)."""
     log = place / "mutmut.log"
@@ -105,6 +114,7 @@ def run(place: Path, names: Sequence[str]) -> None:
         done = subprocess.run(  # noqa: S603 - our own tool and options
             [sys.executable, "-m", "mutmut", "run", "--max-children", "1", *names],
             cwd=place,
+            env=surroundings(),
             stdout=out,
             stderr=subprocess.STDOUT,
             check=False,

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
@@ -174,6 +175,24 @@ class Day(click.ParamType[date]):
         if found is None or found.isoformat() != value:
             self.fail(f"{value!r} is not a date like 2026-06-15", param, ctx)
         return found
+
+
+class Age(click.ParamType[timedelta]):
+    """A length of time as 26h or 90m."""
+
+    name = "AGE"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> timedelta:
+        """Return the length, or say what was found."""
+        if isinstance(value, timedelta):
+            return value
+        found = re.fullmatch(r"([1-9][0-9]{0,4}) ?([hm])", str(value))
+        if found is None:
+            self.fail(f"{value!r} is not a length of time like 26h or 90m", param, ctx)
+        count = int(found[1])
+        return timedelta(hours=count) if found[2] == "h" else timedelta(minutes=count)
 
 
 CONFIG = click.argument("config", type=click.Path(path_type=Path))
@@ -493,7 +512,7 @@ def send(
     --correct counts a sent edition's date again (the last one's, or --date) and tells those who got it what
     has changed; when nothing has, it sends nothing.
     """
-    from digest.dispatch import in_turn, refuse_passing_disk
+    from digest.dispatch import in_turn
 
     act = _asked(world, day, test_to, accept_drop=accept_drop, correct=correct, reason=reason)
     loaded, errors = _load_all(world, config)
@@ -508,8 +527,6 @@ def send(
                 raise DeliveryError(settings.id, stopped, permanent=False)
             sending = working(f"{about}composing and sending")
             with telling_of_the_end(settings), naming_the_line(settings), sending:
-                if not test_to:
-                    refuse_passing_disk(settings, world.environment)
                 return act(settings, now)
         except DigestError as error:
             complain(world, error, about="" if str(error).startswith(about) else about)
@@ -541,7 +558,7 @@ def _asked(
     from digest import corrections
     from digest.dispatch import send_test
     from digest.model import Recipient
-    from digest.operation import operate
+    from digest.operation import operate, operate_correction
     from digest.settings.recipients import address_problem
 
     if problems := [problem for address in test_to if (problem := address_problem(address))]:
@@ -552,13 +569,29 @@ def _asked(
         raise click.UsageError("--reason says why a sent edition is corrected; it needs --correct")
     if correct:
         said = " ".join(printable(reason or "").split()) or None
-        return lambda settings, now: [corrections.correct(settings, now, day=day, reason=said)]
+        return lambda settings, now: [
+            operate_correction(
+                settings,
+                now,
+                world.journal,
+                lambda now: corrections.correct(settings, now, day=day, reason=said),
+                day=day,
+                environment=world.environment,
+            )
+        ]
     if test_to:
         return lambda settings, now: [
             send_test(settings, now, Recipient(address), day) for address in test_to
         ]
     return lambda settings, now: [
-        operate(settings, now, world.journal, day=day, accept_drop=accept_drop)
+        operate(
+            settings,
+            now,
+            world.journal,
+            day=day,
+            accept_drop=accept_drop,
+            environment=world.environment,
+        )
     ]
 
 
@@ -748,7 +781,8 @@ def show_next(world: World, config: Sequence[Path], count: int, form: str) -> No
         "digest history digest.toml --date 2026-06-15 --export sent/   the very bytes\n"
         "digest history digest.toml --format json\n"
         "digest history digest.toml --format prometheus    figures of the whole ledger\n"
-        "digest history digest.toml --purge                remove what [retention] lets go"
+        "digest history digest.toml --purge                remove what [retention] lets go\n"
+        "digest history /etc/digest/ --max-age 26h          exit 4 when a digest had no success lately"
     ),
 )
 @CONFIG
@@ -764,6 +798,11 @@ def show_next(world: World, config: Sequence[Path], count: int, form: str) -> No
     help="Write the edition of --date and each message as they were stored.",
 )
 @click.option("--purge", is_flag=True, help="Remove what is settled and older than [retention].")
+@click.option(
+    "--max-age",
+    type=Age(),
+    help="Only say whether a message was taken, or a free day noted, within this time (26h, 90m).",
+)
 @click.pass_obj
 def history(
     world: World,
@@ -774,8 +813,14 @@ def history(
     form: str,
     folder: Path | None,
     purge: bool,
+    max_age: timedelta | None,
 ) -> None:
-    """Show what was sent, to whom and when; addresses are masked in the table. Open outcomes first."""
+    """Show what was sent, to whom and when; addresses are masked in the table. Open outcomes first.
+
+    With --max-age it takes a folder of digests as well, and exits 4 when one of them has had no success.
+    """
+    if max_age is not None:
+        raise click.exceptions.Exit(_silent_since(world, config, max_age))
     from digest.history import export, facts, removed, table
     from digest.ledger import read_ledger
 
@@ -800,6 +845,25 @@ def history(
         return
     found = facts(reader, settings, day=day, last=last)
     click.echo(as_json(found) if form == "json" else printable(table(found)))
+
+
+def _silent_since(world: World, config: Path, max_age: timedelta) -> int:
+    """Say of each digest when it last had success; return the exit code."""
+    from digest.history import freshness
+
+    loaded, errors = _load_all(world, (config,))
+    codes = [error.exit_code for error in errors]
+    for settings in loaded:
+        try:
+            line, fresh = freshness(settings, world.clock(), max_age)
+        except DigestError as error:
+            complain(world, error, about=f"{settings.id}: ")
+            codes.append(error.exit_code)
+        else:
+            codes.append(0 if fresh else DeliveryError.exit_code)
+            if not (fresh and world.quiet):
+                click.echo(f"{settings.id}: {line}")
+    return max(codes, default=0)
 
 
 @cli.command(

@@ -597,11 +597,27 @@ def _pass(job: _Job, rows: Sequence[Delivery]) -> None:
     for name, channel in job.channels.items():
         mine = [row for row in rows if row.channel == name]
         if mine:
-            with channel.session() as session:
-                for row in mine:
-                    if job.ends() or job.paused.get(name, job.clock()) > job.clock():
-                        break
-                    _attempt(job, session, row)
+            with channel.session() as session, job.ledger.connected():
+                _serve_in_turn(job, session, mine)
+
+
+def _serve_in_turn(job: _Job, session: Session, rows: Sequence[Delivery]) -> None:
+    """Offer each message of a channel; with one's success the next delivery is claimed."""
+    taken: _Taken | None = None
+    for row, following in zip(rows, (*rows[1:], None), strict=True):
+        if job.ends() or job.paused.get(row.channel, job.clock()) > job.clock():
+            break
+        if taken is not None and job.monotonic() >= taken.limit:
+            _give_back(job, taken)
+            taken = None
+        taken = _attempt(job, session, row, taken, following)
+    if taken is not None:
+        _give_back(job, taken)
+
+
+def _give_back(job: _Job, taken: _Taken) -> None:
+    with suppress(LedgerError):  # its lease ends without it too
+        job.ledger.record(taken.claim, State.PENDING, "stopped before it was begun")
 
 
 # ---------------------------------------------------------------------------------- unknown outcomes
@@ -683,6 +699,7 @@ def _look(job: _Job, rows: Sequence[Delivery]) -> None:
             if receipt is not None:
                 _record(job, row, Claim(row.key, row.generation), State.SENT, receipt)
                 _complete(job, session, envelope, receipt)
+                _mark_what_was_corrected(job, session, row)
 
 
 def _complete(job: _Job, session: Session, envelope: Envelope, receipt: str) -> None:
@@ -691,6 +708,29 @@ def _complete(job: _Job, session: Session, envelope: Envelope, receipt: str) -> 
         warning = session.complete(envelope, receipt)
         if warning is not None:
             job.remarks[envelope.key] = warning
+
+
+def _mark_what_was_corrected(job: _Job, session: Session, row: Delivery) -> None:
+    """Let a channel mark the edition of a correction that was only found later."""
+    edition = _corrected(job, session, row)
+    if edition is None:
+        return
+    original, receipt = edition
+    # Only a session that corrects in place has an edition to mark.
+    warning = cast("CorrectsInPlace", session).mark_corrected(original=original, receipt=receipt)
+    if warning is not None:
+        job.remarks[row.key] = warning
+
+
+def _corrected(job: _Job, session: Session, row: Delivery) -> tuple[Envelope, str] | None:
+    """Return the edition that a correction is about, and what its delivery returned, where it stands."""
+    if not (job.correction and isinstance(session, CorrectsInPlace)):
+        return None
+    key = delivery_key(job.digest_id, job.business_date, row.channel, row.recipient)
+    first = job.ledger.delivery(key)
+    if first is None:
+        return None
+    return Envelope(first.key, first.recipient, job.ledger.message(first)), first.note or ""
 
 
 # -------------------------------------------------------------------------------------- one delivery
@@ -725,15 +765,34 @@ class _Gate:
         return self.committed and self.closed is None
 
 
-def _attempt(job: _Job, session: Session, row: Delivery) -> None:
-    """Claim a delivery, hand its frozen bytes over, and record what came of it."""
-    claim = job.ledger.claim(row.key)
-    if claim is None:
-        return  # another process has it
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """A delivery that is ours, and until when on the monotonic clock its message may be ended."""
+
+    claim: Claim
+    limit: float
+
+
+def _attempt(
+    job: _Job,
+    session: Session,
+    row: Delivery,
+    taken: _Taken | None,
+    following: Delivery | None,
+) -> _Taken | None:
+    """Claim a delivery, hand its frozen bytes over, and record what came of it.
+
+    Returns:
+        The following delivery, where it was claimed in the commit that recorded this one as sent.
+    """
+    taken = taken or _claimed(job, row)
+    if taken is None:
+        return None  # another process has it
+    claim = taken.claim
     row = replace(row, state=State.CLAIMED, attempts=row.attempts + 1)
     job.hear("claimed", row)
     job.hook("claimed")
-    gate = _Gate(job, row, claim, job.monotonic() + _HARD_LIMIT)
+    gate = _Gate(job, row, claim, taken.limit)
     began = job.clock()
     next_at = began + back_off(row.attempts)
     try:
@@ -745,7 +804,7 @@ def _attempt(job: _Job, session: Session, row: Delivery) -> None:
             _doubt(job, row.key, began)
     except DeliveryError as error:
         if gate.fenced_off:
-            return  # it is no longer ours to write about
+            return None  # it is no longer ours to write about
         if gate.closed:
             # A person who stopped the run may start it again at once.
             _record(
@@ -760,24 +819,30 @@ def _attempt(job: _Job, session: Session, row: Delivery) -> None:
         raise
     else:
         job.hook("replied")
-        _record(job, row, claim, State.SENT, words)
+        coming = _record(job, row, claim, State.SENT, words, following=following)
         job.hook("recorded")
         _complete(job, session, envelope, words)
+        return coming
+    return None
+
+
+def _claimed(job: _Job, row: Delivery) -> _Taken | None:
+    limit = job.monotonic() + _HARD_LIMIT
+    claim = job.ledger.claim(row.key)
+    return None if claim is None else _Taken(claim, limit)
 
 
 def _handed_over(
     job: _Job, session: Session, row: Delivery, envelope: Envelope, gate: _Gate
 ) -> str:
     """Deliver a message, a correction in its edition's place where the channel can."""
-    if job.correction and isinstance(session, CorrectsInPlace):
-        key = delivery_key(job.digest_id, job.business_date, row.channel, row.recipient)
-        first = job.ledger.delivery(key)
-        if first is not None:
-            original = Envelope(first.key, first.recipient, job.ledger.message(first))
-            return session.deliver_correction(
-                envelope, original=original, receipt=first.note or "", commit=gate
-            )
-    return session.deliver(envelope, commit=gate)
+    edition = _corrected(job, session, row)
+    if edition is None:
+        return session.deliver(envelope, commit=gate)
+    original, receipt = edition
+    return cast("CorrectsInPlace", session).deliver_correction(
+        envelope, original=original, receipt=receipt, commit=gate
+    )
 
 
 def _record_failure(
@@ -808,14 +873,27 @@ def _record(
     words: str,
     *,
     next_at: datetime | None = None,
-) -> None:
-    """Write an outcome down; whatever happens here, nothing is sent again because of it."""
+    following: Delivery | None = None,
+) -> _Taken | None:
+    """Write an outcome down; whatever happens here, nothing is sent again because of it.
+
+    Returns:
+        `following`, claimed in the same commit; None where there is none or another process has it.
+    """
     left = _RECORD_TRIES
+    if job.ends():
+        following = None
     while True:
+        limit = job.monotonic() + _HARD_LIMIT
+        coming: Claim | None = None
         try:
-            ours = job.ledger.record(claim, state, words, next_at=next_at)
+            if following is None:
+                ours = job.ledger.record(claim, state, words, next_at=next_at)
+            else:
+                ours, coming = job.ledger.record_and_claim(claim, state, words, following.key)
         except LedgerError as error:
             left -= 1
+            following = None  # the outcome alone needs less room
             if not left:
                 raise LedgerError(
                     f"delivery {claim.key} is {state} ({words}) but this could not be written: {error}",
@@ -827,7 +905,7 @@ def _record(
             if ours:
                 done = replace(row, state=state, note=words, next_at=next_at)
                 job.hear(_HEARD.get(state, "deferred"), done)
-            return
+            return None if coming is None else _Taken(coming, limit)
 
 
 def back_off(attempts: int) -> timedelta:

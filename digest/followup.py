@@ -313,8 +313,9 @@ def _quantile(
     due = [lead for lead in judged if lead.due]
     if not due:
         return None, False
-    lowest = sorted(lead.minutes for lead in due)
-    answered = sorted(lead.minutes for lead in due if lead.answered)
+    # Fractions of a minute compare slowly; floats keep the order of whole microseconds.
+    lowest = sorted((lead.minutes for lead in due), key=float)
+    answered = sorted((lead.minutes for lead in due if lead.answered), key=float)
     ranks = ranks_of(len(due))
     exact = all(rank <= len(answered) and answered[rank - 1] == lowest[rank - 1] for rank in ranks)
     value = sum((lowest[rank - 1] for rank in ranks), Fraction(0)) / len(ranks)

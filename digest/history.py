@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 from digest.addresses import masked
 from digest.dispatch import pin_of
 from digest.errors import ConfigError
-from digest.ledger import Attempt, Delivery, Restored, Run, State, open_ledger
+from digest.ledger import Attempt, Delivery, Restored, Run, State, open_ledger, read_ledger
 
 if TYPE_CHECKING:
     from digest.ledger.store import Reader
@@ -108,6 +108,23 @@ def _try(attempt: Attempt, timezone: str) -> Facts:
         "outcome": attempt.outcome and str(attempt.outcome),
         "words": attempt.words,
     }
+
+
+def freshness(settings: Settings, now: datetime, max_age: timedelta) -> tuple[str, bool]:
+    """Say when a digest last had success, and whether that was within `max_age`.
+
+    Success is a message that was taken or a day noted to have no edition.
+
+    Raises:
+        LedgerError: the ledger cannot be read.
+    """
+    from digest.ledger.figures import last_success
+
+    reader = read_ledger(settings.ledger)
+    last = None if reader is None else last_success(reader, settings.id)
+    if last is None:
+        return "no success yet", False
+    return f"last success {_local(last, settings.timezone)}", now - last <= max_age
 
 
 def _open(one: Delivery, message: bytes, timezone: str) -> Facts:

@@ -19,9 +19,12 @@ if TYPE_CHECKING:
 
 # What a channel is called that stands in the ledger and no longer in the settings.
 OTHER = "other"
+# Of a run: read the source and compose; draw, write and freeze the messages; hand them over.
+STAGES = ("collect", "render", "deliver")
 _HELP = {
     "digest_runs_total": ("counter", "Editions by state."),
     "digest_deliveries_total": ("counter", "Deliveries by kind of channel and state."),
+    "digest_stage_seconds": ("gauge", "How long each stage of the last run took."),
     "digest_due_lag_seconds": (
         "gauge",
         "Age of the oldest edition that is neither out nor given up.",
@@ -62,6 +65,9 @@ def _lines(figures: Figures, channels: Mapping[str, Channel], now: datetime) -> 
             for state in State
         },
     )
+    stages = {f'stage="{one}"': figures.stages[one] for one in STAGES if one in figures.stages}
+    if stages:  # before the first run there are none
+        yield from _family("digest_stage_seconds", stages)
     yield from _family("digest_due_lag_seconds", {"": round(max(lag, 0.0), 3)})
     yield from _family("digest_unknown_open", {"": unknown})
     yield from _family("digest_held_open", {"": figures.runs.get(RunState.HELD, 0)})

@@ -5,22 +5,33 @@ What happened becomes a list of causes here; `alerts` has the words for each and
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
+from time import monotonic
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from digest import alerts
 from digest.alerts import BY_REASON, PASSING, Alert, Cause, Scene, read_alert
-from digest.dispatch import Now, Report, pin_of, send_digest
+from digest.dispatch import Now, Report, pin_of, refuse_passing_disk, send_digest
 from digest.due import today_of, window_of
 from digest.errors import ConfigError, ConnectorError, DigestError, LedgerError
 from digest.heartbeat import Ping, run_id, send_ping
-from digest.ledger import AT_WORK, WAITING, RunState, State, current_owner, read_ledger
-from digest.model import local_instant
+from digest.ledger import (
+    AT_WORK,
+    WAITING,
+    RunState,
+    State,
+    current_owner,
+    open_ledger,
+    read_ledger,
+)
+from digest.metrics import STAGES
 from digest.telling import GATHERED, Memory, Teller, Way, ways_of
 
 if TYPE_CHECKING:
@@ -37,6 +48,9 @@ BESIDE = ".alerts.sqlite"
 # An edition that expired unseen, because no call came after `send_until`, is told on one of these days.
 _LOOKED_BACK = timedelta(days=4)
 _RUNS_LOOKED_AT = 15
+# What a journal hears at the beginning of each of `metrics.STAGES`.
+_BEGINS = ("planned", "collected", "rendered")
+_NOTHING_SET: Mapping[str, str] = MappingProxyType({})
 
 
 def operate(
@@ -46,6 +60,7 @@ def operate(
     *,
     day: date | None = None,
     accept_drop: bool = False,
+    environment: Mapping[str, str] = _NOTHING_SET,
     gathered: float = GATHERED,
     ways: Sequence[Way] | None = None,
 ) -> Report:
@@ -59,17 +74,66 @@ def operate(
         journal: of this process.
         day: as in `send_digest`; a person who names a date is told on the terminal what holds it.
         accept_drop: likewise.
+        environment: of the process; it may say that the disk is gone after the job.
         gathered: seconds that a fact found during the send waits for others of its kind.
         ways: to the operator; None for those of the settings.
 
     Raises:
         DigestError: as `send_digest`, after the operator was told.
     """
-    watch = _Watch(settings, now, journal, day, gathered, ways)
+
+    def send(now: Now) -> Report:
+        refuse_passing_disk(settings, environment)
+        return send_digest(settings, now, day=day, accept_drop=accept_drop)
+
+    return _watched(_Watch(settings, now, journal, day, gathered, ways), send)
+
+
+def operate_correction(
+    settings: Settings,
+    now: Now,
+    journal: Journal,
+    correct: Callable[[Now], Report],
+    *,
+    day: date | None = None,
+    environment: Mapping[str, str] = _NOTHING_SET,
+    gathered: float = GATHERED,
+) -> Report:
+    """Correct a sent edition, and tell as `operate` does who did not get the correction.
+
+    The dead-man's switch and the causes that hold a day's edition are not concerned.
+
+    Args:
+        settings: the digest.
+        now: clock and waiting.
+        journal: of this process.
+        correct: does it: `corrections.correct` of the same digest and day.
+        day: the edition's date; None for the last one sent.
+        environment: as in `operate`.
+        gathered: likewise.
+
+    Raises:
+        DigestError: as `correct`, after the operator was told.
+    """
+
+    def send(now: Now) -> Report:
+        refuse_passing_disk(settings, environment)
+        return correct(now)
+
+    named = day or _last_sent(settings) or today_of(settings, now.clock())
+    return _watched(_Watch(settings, now, journal, named, gathered, correcting=True), send)
+
+
+def _last_sent(settings: Settings) -> date | None:
+    with suppress(DigestError):
+        reader = read_ledger(settings.ledger)
+        return reader.last_sent(settings.id) if reader else None
+    return None
+
+
+def _watched(watch: _Watch, send: Callable[[Now], Report]) -> Report:
     try:
-        report = send_digest(
-            settings, replace(now, hear=watch.hear), day=day, accept_drop=accept_drop
-        )
+        report = send(replace(watch.now, hear=watch.hear))
     except DigestError as error:
         watch.stopped(error)
         raise
@@ -90,9 +154,12 @@ class _Watch:
     named: date | None
     gathered: float
     ways: Sequence[Way] | None = None
+    correcting: bool = False
     frozen: bool = False
     # The run as it was before this call, which gives up on what is late.
     before: str | None = field(default=None, init=False)
+    # When this call had come so far, on the monotonic clock.
+    reached: dict[str, float] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         self.began = self.now.clock()
@@ -107,6 +174,8 @@ class _Watch:
     def hear(self, event: str, row: Delivery | None) -> None:
         """Take note of a step; nothing raised here may end a delivery between two of its steps."""
         self.log.step(event, row)
+        if event in _BEGINS:
+            self.reached.setdefault(event, monotonic())
         if event == "planned":
             self._ping(Ping.START, "begins", once="start")
         elif event == "collected":
@@ -134,7 +203,7 @@ class _Watch:
         text = str(error)
         if isinstance(error, ConfigError):
             text = "\n".join(map(self.settings.located, error.mistakes))
-        if not isinstance(error, LedgerError):
+        if not (self.correcting or isinstance(error, LedgerError)):
             self.log.step("held")
         cause = self._cause(error)
         final = cause is Cause.LEDGER or self.over
@@ -176,7 +245,7 @@ class _Watch:
 
     def finished(self, report: Report) -> None:
         """Tell who did not get the edition, and what is over; ping how the day stands."""
-        today = [one for one in report.outcomes if self._is_of_today(one)]
+        today = [one for one in report.outcomes if self._is_ours(one)]
         given_up = any(one.state is State.EXPIRED for one in today)
         late = self.over and (given_up or (not today and report.exit_code != 0))
         if report.free:
@@ -185,14 +254,32 @@ class _Watch:
             return  # not due yet
         if late:
             self.log.step("expired")
+        self._keep_stages()
         if self.teller.ways:
             found = [*self._unknown(report), *self._unserved(today, late=late)]
-            self._tell([*found, *self._left_behind(), *self._over(report, today)])
+            if not self.correcting:
+                found += [*self._left_behind(), *self._over(report, today)]
+            self._tell(found)
         self._ping_how_it_stands(report, today, late=late)
         self._write_metrics()
 
-    def _is_of_today(self, outcome: Outcome) -> bool:
-        return outcome.key.startswith(f"{self.settings.id}/{self.day.isoformat()}/")
+    def _keep_stages(self) -> None:
+        """Write down how long each stage took, of a run that this call did from its source on."""
+        marks = [self.reached.get(event) for event in _BEGINS]
+        if self.correcting or None in marks:
+            return
+        times = [*filter(None, marks), monotonic()]
+        spent = [round(end - begin, 3) for begin, end in pairwise(times)]
+        with suppress(DigestError):  # a figure for those who watch; the send is over
+            ledger = open_ledger(
+                self.settings.ledger, clock=self.now.clock, pin=pin_of(self.settings)
+            )
+            ledger.keep_stages(dict(zip(STAGES, spent, strict=True)))
+
+    def _is_ours(self, outcome: Outcome) -> bool:
+        """Whether an outcome is of the edition that this call is about, or of a correction of it."""
+        edition = outcome.key.removeprefix(f"{self.settings.id}/{self.day.isoformat()}")
+        return edition.startswith(".c" if self.correcting else "/")
 
     def _unknown(self, report: Report) -> Iterator[Alert]:
         """Of every day: what nobody has settled is told again each day."""
@@ -209,7 +296,7 @@ class _Watch:
 
     def _unserved(self, today: Sequence[Outcome], *, late: bool) -> Iterator[Alert]:
         refused = [one for one in today if one.state is State.REFUSED]
-        if refused and len(refused) == len(today):
+        if refused and len(refused) == len(today) and not self.correcting:
             self.teller.forget(Cause.REFUSED)
             yield alerts.all_refused(self.scene, (one.note for one in refused))
         else:
@@ -323,17 +410,16 @@ class _Watch:
             self._ping(Ping.FAIL, f"failed: {what}", once=f"fail {what}")
         elif states & set(WAITING):
             self._ping(Ping.LOG, "not everybody is served yet")
-        elif not states & set(AT_WORK) and (today or report.free) and self._after_send_at():
+        elif not states & set(AT_WORK) and (today or report.free) and self._after_due():
             self._ping(Ping.SUCCESS, "no edition today" if report.free else "sent", once="success")
 
-    def _after_send_at(self) -> bool:
-        """A monitor that expects a ping from `send_at` on takes one of the night for yesterday's."""
-        settings = self.settings
-        return self.now.clock() >= local_instant(self.day, settings.send_at, settings.timezone)
+    def _after_due(self) -> bool:
+        """A monitor that expects a ping from when a digest is due takes one of the night for yesterday's."""
+        return self.now.clock() >= window_of(self.settings, self.day).due_at
 
     def _ping(self, ping: Ping, body: str, *, once: str = "") -> None:
         url, today = self.settings.heartbeat, today_of(self.settings, self.now.clock())
-        if url is None or self.day != today:
+        if url is None or self.day != today or self.correcting:
             return
         if once and not self.memory.ping(self.settings.id, self.day, once):
             return

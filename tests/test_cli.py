@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import sqlite3
@@ -336,6 +337,43 @@ def test_history_says_what_is_needed_to_settle_an_open_outcome(terminal: Termina
 
 def test_history_without_a_ledger_says_so(unsent: Terminal) -> None:
     assert "nothing sent yet" in unsent.digest("history", unsent.config).stdout
+
+
+def test_history_says_whether_a_digest_had_success_lately(terminal: Terminal) -> None:
+    def asked(age: str, *more: str) -> tuple[int, str]:
+        done = terminal.digest(*more, "history", terminal.folder, "--max-age", age)
+        return done.exit_code, done.stdout
+
+    fresh, old = asked("26h"), asked("1m")
+
+    assert fresh[0] == 0
+    assert re.fullmatch(r"demo: last success 2026-06-15T[0-9:+]+\n", fresh[1])
+    assert old == (4, fresh[1])
+    assert asked("26h", "--quiet") == (0, "")
+    assert asked("1m", "--quiet") == old
+
+
+def test_a_digest_that_never_had_success_is_as_silent_as_one_that_stopped(unsent: Terminal) -> None:
+    done = unsent.digest("history", unsent.config, "--max-age", "9999h")
+
+    assert (done.exit_code, done.stdout) == (4, "demo: no success yet\n")
+
+
+def test_a_ledger_that_cannot_be_read_has_no_age(terminal: Terminal) -> None:
+    (terminal.folder / "ledger.sqlite").write_bytes(b"")
+
+    done = terminal.digest("history", terminal.config, "--max-age", "26h")
+
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert "is empty (0 bytes)" in done.stderr
+
+
+@pytest.mark.parametrize("age", ["26", "0h", "1d", "-1h", "h", "26 hours"])
+def test_an_age_is_hours_or_minutes(terminal: Terminal, age: str) -> None:
+    done = terminal.digest("history", terminal.config, f"--max-age={age}")
+
+    assert done.exit_code == 2
+    assert "is not a length of time like 26h or 90m" in done.stderr
 
 
 def test_resolve_refuses_what_is_not_open(terminal: Terminal) -> None:

@@ -205,6 +205,13 @@ def test_a_ledger_in_a_file_is_refused_on_a_runner_whose_disk_is_gone_afterwards
     assert digest("send", settings.path, environment={name: "false"}).exit_code == 0
 
 
+def test_a_correction_is_refused_there_as_well(settings: Settings) -> None:
+    done = digest("send", settings.path, "--correct", environment={"CI": "true"})
+
+    assert done.exit_code == 2
+    assert "CI is set: a runner's disk is gone" in done.stderr
+
+
 def test_a_ledger_on_postgresql_is_welcome_there(settings: Settings) -> None:
     text = settings.path.read_text().replace(
         "[calendar]", 'ledger = "postgresql://digest@127.0.0.1:1/digest"\n[calendar]'

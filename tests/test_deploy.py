@@ -64,7 +64,7 @@ def assert_is_a_command(words: list[str]) -> None:
     """Parse a command line as the program would, without running it."""
     context = cli.make_context("digest", list(words), resilient_parsing=False)
     name, command, rest = cli.resolve_command(context, [*context._protected_args, *context.args])
-    assert name in ("send", "schedule")
+    assert name in ("send", "schedule", "history")
     assert isinstance(command, click.Command)
     command.make_context(name, list(rest), parent=context)
 
@@ -221,6 +221,13 @@ def test_the_workflow_runs_one_at_a_time_and_covers_the_window(tmp_path: Path) -
     assert "postgres" in commands[0]
     assert_is_a_command(shlex.split(commands[-1])[1:])
     assert_serves_a_day(slots(*when["cron"].split()[:2]), tmp_path)
+
+
+def test_the_container_is_asked_with_a_command_that_there_is() -> None:
+    recipe = (ROOT / "Dockerfile").read_text().replace("\\\n", " ")
+    (asked,) = re.findall(r"(?m)^HEALTHCHECK .*CMD digest (.+) \|\| exit 1$", recipe)
+
+    assert_is_a_command(asked.split())
 
 
 @pytest.mark.tool

@@ -86,4 +86,5 @@ def test_the_image_is_slim_locked_multi_stage_and_not_root() -> None:
     assert "--require-hashes --no-deps -r requirements/run.lock" in recipe
     assert "\nUSER 10001:10001\n" in recipe
     assert '\nENTRYPOINT ["digest"]\n' in recipe
+    assert "\nHEALTHCHECK " in recipe
     assert not re.search(r"\bADD\b|--no-verify|curl|wget", recipe)

@@ -108,6 +108,9 @@ class CorrectsInPlace(Protocol):
         message, the correction is one of its own.
         """
 
+    def mark_corrected(self, *, original: Envelope, receipt: str) -> str | None:
+        """Mark the edition of a correction that was found to have been said; return a warning or None."""
+
 
 CHANNELS: Mapping[str, type[Channel]] = {
     "file": File,

@@ -241,14 +241,18 @@ class BotSession:
         )  # fmt: skip
         if reply is None:
             raise _error("refused the correction", permanent=True)
-        try:
-            self._mark(_read(original), posted)
-        except DeliveryError as error:
-            return f"{reply}; {error}"  # it was said, so it must not be said again
-        return reply
+        # It was said, so it must not be said again, whatever becomes of the line above.
+        warning = self.mark_corrected(original=original, receipt=receipt)
+        return f"{reply}; {warning}" if warning else reply
 
-    def _mark(self, packed: Mapping[str, Any], posted: re.Match[str]) -> None:
-        """Put the marked line on top; the same content twice is the same message, so once more is safe."""
+    def mark_corrected(self, *, original: Envelope, receipt: str) -> str | None:
+        """Put the marked line on top; see `digest.channels.CorrectsInPlace`.
+
+        The same content twice is the same message, so once more is safe.
+        """
+        packed, posted = _read(original), _RECEIPT.search(receipt)
+        if posted is None:  # the correction was a message of its own
+            return None
         mark, text = packed["corrected"], packed["text"]
         blocks = [mark, *packed["blocks"]]
         if posted["plain"]:
@@ -260,7 +264,8 @@ class BotSession:
                 )
         except DeliveryError as error:
             what = str(error).removeprefix("slack: ")
-            raise _error(f"the reply is in the thread, the line above is not: {what}") from error
+            return str(_error(f"the reply is in the thread, the line above is not: {what}"))
+        return None
 
     def probe(self) -> Iterator[Finding]:
         """Yield what `check` finds."""

@@ -15,8 +15,10 @@ from datetime import timedelta
 from enum import Enum
 from functools import cached_property
 from ipaddress import ip_address
+from math import inf
 from pathlib import Path
-from threading import Timer
+from threading import Condition, Thread
+from time import monotonic
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from digest.addresses import ascii_address, mailbox, masked
@@ -277,7 +279,7 @@ class Smtp:
         try:
             yield session
         finally:
-            session.quit()
+            session.end()
 
     def check(self) -> tuple[Finding, ...]:
         """Connect, log in and say NOOP; no mail is sent."""
@@ -287,7 +289,7 @@ class Smtp:
         except DeliveryError as error:
             return (Finding("error", "smtp", str(error)),)
         finally:
-            session.quit()
+            session.end()
 
     def _advice(self) -> Iterator[Finding]:
         domain = mailbox(self.sender).domain
@@ -338,6 +340,7 @@ class SmtpSession:
         self._served = 0
         self._half_done = False
         self._stopped: DeliveryError | None = None
+        self._watchdog = _Watchdog(self._cut)
 
     def deliver(self, envelope: Envelope, *, commit: Callable[[], bool]) -> str:
         """Send one message; see `digest.channels.Session`."""
@@ -364,6 +367,11 @@ class SmtpSession:
             self._say(smtp, Stage.NOOP)
         yield Finding("ok", "smtp", f"{self._settings.address} answers: {self._described(smtp)}")
 
+    def end(self) -> None:
+        """Say goodbye, and watch over nothing more."""
+        self.quit()
+        self._watchdog.end()
+
     def quit(self) -> None:
         """Say goodbye; whatever the relay answers changes nothing any more."""
         import smtplib
@@ -371,7 +379,7 @@ class SmtpSession:
         if self._smtp is None:
             return
         if self._stage not in (Stage.BODY, Stage.DOT):
-            with suppress(OSError, smtplib.SMTPException), self._deadline(_QUIT_SECONDS):
+            with suppress(OSError, smtplib.SMTPException), self._watchdog.deadline(_QUIT_SECONDS):
                 self._smtp.docmd("QUIT")
         self._close()
 
@@ -576,7 +584,7 @@ class SmtpSession:
             sock.settimeout(timeouts.reply)
         self._stage = Stage.DOT
         try:
-            with self._deadline(timeouts.reply):
+            with self._watchdog.deadline(timeouts.reply):
                 sock.sendall(b".\r\n")
                 reply = smtp.getreply()
         except (OSError, smtplib.SMTPException) as error:
@@ -631,22 +639,11 @@ class SmtpSession:
         import smtplib
 
         try:
-            with self._deadline(seconds):
+            with self._watchdog.deadline(seconds):
                 yield
         except (OSError, smtplib.SMTPException) as error:
             self._close()
             raise self._error(f"failed at {self._stage.value} ({_reason(error)})") from error
-
-    @contextmanager
-    def _deadline(self, seconds: float) -> Iterator[None]:
-        """Cut the connection after `seconds`: a socket's timeout starts anew with every byte."""
-        timer = Timer(seconds, self._cut)
-        timer.daemon = True
-        timer.start()
-        try:
-            yield
-        finally:
-            timer.cancel()
 
     def _cut(self) -> None:
         if self._smtp is not None and self._smtp.sock is not None:
@@ -680,6 +677,53 @@ class SmtpSession:
             retry_after=error.retry_after,
         )
         return self._stopped
+
+
+class _Watchdog:
+    """Acts when a deadline has passed: a socket's own timeout starts anew with every byte.
+
+    One thread for a whole session: to start one for each step costs more than the step.
+    """
+
+    def __init__(self, act: Callable[[], None]) -> None:
+        self._act = act
+        self._changed = Condition()
+        self._until: float | None = None
+        self._wakes = inf
+        self._thread: Thread | None = None
+        self._ended = False
+
+    @contextmanager
+    def deadline(self, seconds: float) -> Iterator[None]:
+        """Act if the block takes longer; one block at a time."""
+        with self._changed:
+            self._until = monotonic() + seconds
+            if self._thread is None:
+                self._thread = Thread(target=self._watch, daemon=True)
+                self._thread.start()
+            elif self._until < self._wakes:
+                self._changed.notify()
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._until = None
+
+    def end(self) -> None:
+        """Let the thread go."""
+        with self._changed:
+            self._ended = True
+            self._changed.notify()
+
+    def _watch(self) -> None:
+        with self._changed:
+            while not self._ended:
+                if self._until is not None and monotonic() >= self._until:
+                    self._until = None
+                    self._act()
+                # A later deadline need not wake it: it then goes back to sleep until that one.
+                self._wakes = inf if self._until is None else self._until
+                self._changed.wait(None if self._wakes == inf else self._wakes - monotonic())
 
 
 class _WholeLines:

@@ -10,7 +10,7 @@ from enum import StrEnum
 from fractions import Fraction
 from typing import Literal
 
-from digest.model import Period
+from digest.model import Period, local_midnight
 
 Number = int | float | Decimal | Fraction
 
@@ -82,8 +82,8 @@ class Asked:
     @property
     def utc(self) -> tuple[datetime, datetime]:
         """The window's first instant and its exclusive end."""
-        first, *_, last = self.window.bounds()
-        return first, last
+        zone = self.window.timezone
+        return local_midnight(self.window.start, zone), local_midnight(self.window.end, zone)
 
 
 Origin = Place | Asked

@@ -10,6 +10,7 @@ from digest.ledger import fleet
 from digest.ledger.backend import Lock
 
 if TYPE_CHECKING:
+    from digest.alerts import Alert, Cause, Scene
     from digest.ledger.store import Ledger
 
 LIMIT = 5  # failures
@@ -25,6 +26,21 @@ def failed(ledger: Ledger, account: str, error: Exception) -> bool:
         return False
     with ledger.change(Lock.SOME) as (connection, now):
         return fleet.note_failure(connection, account, now, limit=LIMIT, memory=MEMORY, rest=REST)
+
+
+def rests(scene: Scene, cause: Cause, account: str, error: ConnectorError) -> Alert:
+    """Say that an account is left alone, once for all its digests."""
+    minutes = REST // timedelta(minutes=1)
+    return scene.alert(
+        cause,
+        account,
+        head=f"{account} fails for every digest",
+        happened=f"{account} has failed {LIMIT} times in a row: {error}",
+        missed="Its digests wait, and none of them calls it meanwhile.",
+        follows=f"It is tried again every {minutes} minutes until each digest's send_until; as soon as it "
+        "answers, their editions go out.",
+        command="digest fleet status --only held --only due",
+    )
 
 
 def worked(ledger: Ledger, account: str) -> bool:

@@ -177,8 +177,8 @@ class Desk:
                 ways=((fleet.FLEET, lambda _letter: None),) if task.entry.operators else (),
             )
         except DigestError as error:
-            self._note_failure(task, error)
-            raise self._again(task, error, day) from error
+            self._note_failure(task, error, day)
+            raise self._again(task, error) from error
         if task.failures and report.edition is not None:
             circuit.worked(self.ledger, task.entry.account)
         at = self._comes_back(task, report, settings, day)
@@ -243,16 +243,20 @@ class Desk:
 
     # ------------------------------------------------------------------------------ when to come back
 
-    def _note_failure(self, task: Task, error: DigestError) -> None:
-        account = task.entry.account
-        if circuit.failed(self.ledger, account, error):
-            self.journal.message(
-                "warning", f"{account} failed {circuit.LIMIT} times and rests: {error}"
-            )
+    def _note_failure(self, task: Task, error: DigestError, day: date) -> None:
+        entry = task.entry
+        if not circuit.failed(self.ledger, entry.account, error):
+            return
+        self.journal.message("warning", f"{entry.account} rests: {error}")
+        if entry.operators and isinstance(error, ConnectorError):
+            cause = alerts.BY_REASON[error.reason]
+            alert = circuit.rests(scene_of(entry, day, self.clock()), cause, entry.account, error)
+            with self.ledger.change(LedgerLock.SOME) as (connection, now):
+                if not fleet.is_told_about(connection, entry.account, day):
+                    fleet.raise_alerts(connection, [alert.noted()], now)
 
-    def _again(self, task: Task, error: DigestError, day: date) -> AgainError:
+    def _again(self, task: Task, error: DigestError) -> AgainError:
         """Return when an edition that was held comes back."""
-        del day
         tries = self._tried(task.entry.digest)
         wait = _wait(tries)
         if isinstance(error, ConnectorError) and error.reason in _NOT_SOON:

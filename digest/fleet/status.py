@@ -15,7 +15,7 @@ from digest.ledger.backend import Lock
 
 if TYPE_CHECKING:
     from digest.ledger.fleet import Client
-    from digest.ledger.store import Ledger
+    from digest.ledger.store import Reader
 
 
 class Stand(StrEnum):
@@ -89,13 +89,14 @@ class Fleet:
     lag: float
 
 
-def fleet_facts(ledger: Ledger) -> Fleet:
-    """Return how every client stands by the database's clock.
+def fleet_facts(ledger: Reader) -> Fleet:
+    """Return how every client stands by the database's clock; changes nothing.
 
     Raises:
         LedgerError: the ledger cannot be read, or holds no fleet.
     """
-    with ledger.change(Lock.NONE) as (connection, now):
+    with ledger.transaction(Lock.NONE) as connection:
+        now = fleet.time_of(connection)
         fleet.refuse_without_tables(connection, str(ledger))
         clients = fleet.clients(connection)
         resting = fleet.open_circuits(connection, now)

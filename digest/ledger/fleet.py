@@ -643,6 +643,12 @@ def note_success(connection: Connection, account: str) -> bool:
     return row is not None and row.open_until is not None
 
 
+def time_of(connection: Connection) -> datetime:
+    """Return the database's own time, with which every host compares."""
+    now: datetime = connection.execute(select(func.clock_timestamp())).scalar_one()
+    return now
+
+
 def open_circuits(connection: Connection, now: datetime) -> dict[str, datetime]:
     """Return the accounts that rest, and until when."""
     query = select(circuits.c.account, circuits.c.open_until).where(circuits.c.open_until > now)
@@ -804,6 +810,12 @@ def raise_alerts(connection: Connection, noted: Iterable[Noted], now: datetime) 
     ]
     if rows:
         connection.execute(upsert(alerts).on_conflict_do_nothing(), rows)
+
+
+def is_told_about(connection: Connection, about: str, day: date) -> bool:
+    """Whether something was raised of a subject on a date, whichever digest found it."""
+    query = select(alerts.c.digest).where(alerts.c.about == about, alerts.c.business_date == day)
+    return connection.execute(query.limit(1)).first() is not None
 
 
 def claim_alerts(connection: Connection, now: datetime, every: timedelta) -> tuple[Waiting, ...]:

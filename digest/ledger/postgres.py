@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
@@ -166,8 +167,11 @@ def _engine(place: Postgres, busy_seconds: float, *, only_read: bool) -> Engine:
 
 @cache
 def _kept_engine(place: Postgres) -> Engine:
-    """Return the one engine of a process that keeps its connections; such a process never forks."""
-    return _new_engine(place)
+    """Return the one engine of a process that keeps its connections; a fork makes its own."""
+    engine = _new_engine(place)
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=partial(engine.dispose, close=False))
+    return engine
 
 
 def _new_engine(place: Postgres) -> Engine:

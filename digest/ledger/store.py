@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+import json
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -29,6 +30,7 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DBAPIError
 
 from digest.errors import LedgerError
 from digest.ledger import (
@@ -49,7 +51,16 @@ from digest.ledger.histories import History, read_history, write_history
 from digest.ledger.leases import Lease
 from digest.ledger.owner import Owner, read_owner
 from digest.ledger.seal import Seal, write_seal
-from digest.ledger.tables import COMMITS, attempts, closed, contents, deliveries, meta, runs
+from digest.ledger.tables import (
+    COMMITS,
+    STAGES,
+    attempts,
+    closed,
+    contents,
+    deliveries,
+    meta,
+    runs,
+)
 
 CLAIM_LEASE = timedelta(seconds=480)
 COMMIT_LEASE = timedelta(seconds=660)  # the 600 s wait for the reply and a minute
@@ -87,6 +98,7 @@ class Reader:
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
+        self._kept: Connection | None = None
 
     def run(self, digest: str, business_date: date, *, correction: int = 0) -> Run | None:
         """Return the run of a digest and date, None when there was none."""
@@ -243,10 +255,29 @@ class Reader:
         return self._backend.describe()
 
     @contextmanager
+    def connected(self) -> Iterator[None]:
+        """Keep one connection for all transactions of a block; otherwise each opens its own.
+
+        For a block that neither waits for long nor forks.
+        """
+        with self._backend.explained():
+            self._kept = self._backend.engine.connect()
+        try:
+            with self._kept:
+                yield
+        finally:
+            self._kept = None
+
+    @contextmanager
     def _transaction(self, lock: Lock | str = Lock.ALL) -> Iterator[Connection]:
-        engine = self._backend.engine.execution_options(**{LOCK: lock})
-        with self._backend.explained(), engine.begin() as connection:
-            yield connection
+        options = {LOCK: lock}
+        with self._backend.explained():
+            if self._kept is None:
+                with self._backend.engine.execution_options(**options).begin() as connection:
+                    yield connection
+            else:
+                with _begun(self._kept.execution_options(**options)):
+                    yield self._kept
 
 
 class Ledger(Reader):
@@ -340,6 +371,11 @@ class Ledger(Reader):
             stored = select(contents.c.content).join(runs, runs.c.edition == contents.c.sha256)
             frozen: bytes = connection.execute(stored.where(*run)).scalar_one()
             return frozen.decode()
+
+    def keep_stages(self, seconds: Mapping[str, float]) -> None:
+        """Keep how long the stages of the last run took, of whichever digest it was."""
+        with self._transaction(Lock.SOME) as connection:
+            _set_fact(connection, STAGES, json.dumps(dict(seconds)))
 
     def keep_history(self, digest: str, history: History) -> None:
         """Keep the closed months' counts until they are read anew."""
@@ -488,32 +524,35 @@ class Ledger(Reader):
 
     def claim(self, key: str) -> Claim | None:
         """Take a waiting delivery that is due; None when it is not, or another process has it."""
+        with self.change(digest_of(key)) as (connection, now):
+            return self._take(connection, key, now)
+
+    def _take(self, connection: Connection, key: str, now: datetime) -> Claim | None:
         # The next attempt was set by a caller's clock, so it is compared with a caller's clock.
         due = or_(deliveries.c.next_at.is_(None), deliveries.c.next_at <= self._clock())
-        with self.change(digest_of(key)) as (connection, now):
-            taken = connection.execute(
-                update(deliveries)
-                .where(deliveries.c.key == key, deliveries.c.state.in_(WAITING), due)
-                .values(
-                    state=State.CLAIMED,
-                    generation=deliveries.c.generation + 1,
-                    attempts=deliveries.c.attempts + 1,
-                    owner=str(self.owner),
-                    lease_until=now + self.claim_lease,
-                    next_at=None,
-                    changed_at=now,
-                )
+        taken = connection.execute(
+            update(deliveries)
+            .where(deliveries.c.key == key, deliveries.c.state.in_(WAITING), due)
+            .values(
+                state=State.CLAIMED,
+                generation=deliveries.c.generation + 1,
+                attempts=deliveries.c.attempts + 1,
+                owner=str(self.owner),
+                lease_until=now + self.claim_lease,
+                next_at=None,
+                changed_at=now,
             )
-            if taken.rowcount != 1:
-                return None
-            query = select(deliveries.c.generation).where(deliveries.c.key == key)
-            claim = Claim(key, connection.execute(query).scalar_one())
-            connection.execute(
-                insert(attempts).values(
-                    key=key, generation=claim.generation, owner=str(self.owner), began_at=now
-                )
+        )
+        if taken.rowcount != 1:
+            return None
+        query = select(deliveries.c.generation).where(deliveries.c.key == key)
+        claim = Claim(key, connection.execute(query).scalar_one())
+        connection.execute(
+            insert(attempts).values(
+                key=key, generation=claim.generation, owner=str(self.owner), began_at=now
             )
-            return claim
+        )
+        return claim
 
     def commit(self, claim: Claim) -> bool:
         """Write down that the next thing sent hands the message over; False: send nothing.
@@ -543,26 +582,15 @@ class Ledger(Reader):
     ) -> bool:
         """Write an attempt's outcome; False when somebody else has decided about it meanwhile."""
         with self.change(digest_of(claim.key)) as (connection, now):
-            written = connection.execute(
-                update(deliveries)
-                .where(
-                    deliveries.c.key == claim.key,
-                    deliveries.c.generation == claim.generation,
-                    deliveries.c.state.in_(_BEFORE[state]),
-                )
-                .values(
-                    state=state,
-                    note=note,
-                    next_at=next_at,
-                    lease_until=None,
-                    changed_at=now,
-                    sent_at=now if state is State.SENT else None,
-                )
-            )
-            if written.rowcount != 1:
-                return False
-            _end_attempt(connection, claim, now, state, note)
-            return True
+            return _written(connection, claim, state, note, now=now, next_at=next_at)
+
+    def record_and_claim(
+        self, claim: Claim, state: State, note: str, key: str
+    ) -> tuple[bool, Claim | None]:
+        """Do what `record` and then `claim` of the same digest do, in one commit: each waits for the disk."""
+        with self.change(digest_of(claim.key)) as (connection, now):
+            ours = _written(connection, claim, state, note, now=now)
+            return ours, self._take(connection, key, now)
 
     def recover(self) -> tuple[Delivery, ...]:
         """Take up what dead or stalled processes left; return those deliveries as they were.
@@ -704,6 +732,19 @@ class Ledger(Reader):
             yield connection, self._backend.now(connection, self._clock)
 
 
+@contextmanager
+def _begun(connection: Connection) -> Iterator[None]:
+    """Begin a transaction on a kept connection, on a fresh one where the server has ended it."""
+    try:
+        transaction = connection.begin()
+    except DBAPIError as error:
+        if not error.connection_invalidated:
+            raise
+        transaction = connection.begin()
+    with transaction:
+        yield
+
+
 def digest_of(key: str) -> str:
     """Return the digest of a delivery key."""
     return key.partition("/")[0]
@@ -795,8 +836,44 @@ def _count_commit(connection: Connection, key: str) -> Seal:
 
 
 def _set_commits(connection: Connection, commits: int) -> None:
-    _insert_new(connection, meta, [{"key": COMMITS, "value": "0"}])
-    connection.execute(update(meta).where(meta.c.key == COMMITS).values(value=str(commits)))
+    _set_fact(connection, COMMITS, str(commits))
+
+
+def _set_fact(connection: Connection, key: str, value: str) -> None:
+    """Write a fact about the whole ledger."""
+    _insert_new(connection, meta, [{"key": key, "value": value}])
+    connection.execute(update(meta).where(meta.c.key == key).values(value=value))
+
+
+def _written(
+    connection: Connection,
+    claim: Claim,
+    state: State,
+    note: str,
+    *,
+    now: datetime,
+    next_at: datetime | None = None,
+) -> bool:
+    written = connection.execute(
+        update(deliveries)
+        .where(
+            deliveries.c.key == claim.key,
+            deliveries.c.generation == claim.generation,
+            deliveries.c.state.in_(_BEFORE[state]),
+        )
+        .values(
+            state=state,
+            note=note,
+            next_at=next_at,
+            lease_until=None,
+            changed_at=now,
+            sent_at=now if state is State.SENT else None,
+        )
+    )
+    if written.rowcount != 1:
+        return False
+    _end_attempt(connection, claim, now, state, note)
+    return True
 
 
 def _end_attempt(

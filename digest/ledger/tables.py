@@ -26,6 +26,7 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 SCHEMA_VERSION = 2
 PRODUCT = "sla-digest ledger"
 COMMITS = "commits"  # key of `meta`: how many messages were let go
+STAGES = "stages"  # key of `meta`: how long the stages of the last run took
 
 
 class Instant(TypeDecorator[datetime]):

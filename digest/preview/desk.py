@@ -22,7 +22,7 @@ from digest.compose import (
 from digest.dispatch import memory_of, message_for
 from digest.due import today_of
 from digest.errors import ConfigError, DigestError
-from digest.ledger import State, read_ledger
+from digest.ledger import Postgres, State, read_ledger
 from digest.model import Recipient
 from digest.preview.address import UnknownError, View
 from digest.preview.frame import opened
@@ -257,6 +257,17 @@ class Desk:
             if subject is None:
                 return None
             return keeping(subject.settings, subject.answers), subject.answers.asked_at
+
+    def fleet(self) -> Reader | None:
+        """Return the ledger of a fleet for looking only; None where the digests have none.
+
+        Raises:
+            LedgerError: it cannot be read.
+        """
+        with self._busy:
+            places = [one.settings.ledger for one in self._subjects.values()]
+        place = next((one for one in places if isinstance(one, Postgres)), None)
+        return None if place is None else read_ledger(place)
 
     # ----------------------------------------------------------------------------------- editions
 

@@ -183,14 +183,12 @@ def _links(html: str) -> Iterator[str]:
 
 def _wanted(address: str, chosen: Chosen) -> bool:
     parts = urlsplit(address)
+    if "/figures/" in parts.path:  # hundreds of pages that say what the table and the cards say
+        return False
     left_out = _LEFT_OUT.match(parts.path)
     if left_out and not (chosen.history and left_out[1] == "history"):
         return False
     query = dict(parse_qsl(parts.query))
-    if (
-        "scenario" in query and "/figures/" in parts.path
-    ):  # its table says the same, thousands times
-        return False
     if "tab" in query and query.keys() & {"dark", "explain"}:  # looks of the mail alone
         return False
     dates = {str(day) for day in chosen.dates}

@@ -189,6 +189,7 @@ _LINE = 76
 _POLICY = _Policy(linesep="\r\n", max_line_length=_LINE, cte_type="7bit", raise_on_defect=True)
 
 
+@lru_cache(maxsize=8)
 def _encoded_subject(text: str) -> str:
     # Plain text that looks like an encoded word must be encoded, or readers decode it; and a word
     # too long for a line would leave the first line empty.
@@ -273,7 +274,7 @@ def _parse_back(content: bytes, message: Message, letter: _Letter) -> None:
         if found != meant
     ]
     differences += _differences(content[_start_of_body(head) :], message)
-    if b"\n" in content.replace(_END, b"") or b"\r" in content.replace(_END, b""):
+    if not content.count(b"\r") == content.count(b"\n") == content.count(_END):
         differences.append("line ends")
     if differences:
         msg = f"the packed mail differs from the message in: {', '.join(differences)}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from digest.figures import Asked, Figure, Figures, Input, Origin, Place
@@ -159,15 +160,18 @@ def _asked(locale: Locale, asked: Asked) -> str:
 
 
 def _facts(locale: Locale, figure: Figure) -> Iterator[tuple[str, str]]:
-    told: list[Asked] = []
-    for one in figure.inputs:
-        if isinstance(one.origin, Asked) and one.origin not in told:
-            told.append(one.origin)
-            yield from asked_facts(locale, one.origin)
+    origins = (one.origin for one in figure.inputs)
+    for asked in dict.fromkeys(one for one in origins if isinstance(one, Asked)):
+        yield from asked_facts(locale.tag, asked)
 
 
-def asked_facts(locale: Locale, asked: Asked) -> Iterator[tuple[str, str]]:
+@lru_cache(maxsize=64)  # a handful of questions stand behind hundreds of figures
+def asked_facts(language: str, asked: Asked) -> tuple[tuple[str, str], ...]:
     """Return what is known of a question to a source, as (label, text)."""
+    return tuple(_told(locale_for(language), asked))
+
+
+def _told(locale: Locale, asked: Asked) -> Iterator[tuple[str, str]]:
     zone, window = ZoneInfo(asked.window.timezone), asked.window
     first, end = (f"{instant:%Y-%m-%d %H:%M}" for instant in asked.utc)
     yield locale.gettext("Source"), f"{asked.connector}, {shown(asked.source, 200)}"

@@ -128,7 +128,7 @@ def test_a_correction_that_slack_refuses_is_refused(sender: Sender, slack: Slack
     assert (result.exit_code, result.outcomes[0].state) == (4, State.REFUSED)
 
 
-def test_a_reply_whose_answer_is_lost_is_unknown_and_not_said_again(
+def test_a_reply_whose_answer_is_lost_is_found_later_and_then_the_edition_is_marked(
     sender: Sender, slack: SlackServer
 ) -> None:
     sender.send()
@@ -137,10 +137,52 @@ def test_a_reply_whose_answer_is_lost_is_unknown_and_not_said_again(
     result = correct(sender)
 
     assert (result.exit_code, result.outcomes[0].state) == (5, State.UNKNOWN)
-    slack.faults = ()
-    correct(sender)
-    assert len(slack.posts) == 2
     assert slack.updates == []
+    slack.faults = ()
+    assert correct(sender).exit_code == 0
+    assert correct(sender).exit_code == 0
+    assert len(slack.posts) == 2
+    (update,) = slack.updates
+    assert update["ts"] == slack.posts[0].ts
+    assert update["blocks"][0]["text"]["text"] == "*Corrected, see the thread*"
+
+
+def test_a_correction_found_later_counts_as_said_without_its_line_above(
+    sender: Sender, slack: SlackServer
+) -> None:
+    sender.send()
+    slack.faults = (Fault("chat.postMessage", "drop"),)
+    correct(sender)
+    slack.faults = (Fault("chat.update", "error", "cant_update_message"),)
+
+    result = correct(sender)
+
+    assert (result.exit_code, result.outcomes[0].state) == (0, State.SENT)
+    assert "the line above is not" in result.lines[0]
+
+
+def test_an_edition_found_later_is_marked_by_no_correction(
+    sender: Sender, slack: SlackServer
+) -> None:
+    slack.faults = (Fault("chat.postMessage", "drop"),)
+    sender.send()
+    slack.faults = ()
+
+    assert sender.send().exit_code == 0
+    assert slack.updates == []
+
+
+def test_a_correction_that_is_a_message_of_its_own_marks_nothing_when_it_is_found(
+    sender: Sender, slack: SlackServer
+) -> None:
+    slack.faults = (Fault("chat.postMessage", "drop"),)
+    sender.send()
+    sender.ledger.resolve(delivery_key("leads", TODAY, "slack", CHANNEL), Decision.SENT)
+    correct(sender)
+    slack.faults = ()
+
+    assert correct(sender).exit_code == 0
+    assert (len(slack.posts), slack.updates) == (2, [])
 
 
 def test_a_call_that_lost_the_correction_says_nothing(sender: Sender, slack: SlackServer) -> None:

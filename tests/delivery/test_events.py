@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from digest import delivery
 from digest.ledger import Delivery
 from digest.model import Secret
-from tests.delivery.scene import TEAM, THERE, Clock, Sender, a_ledger, a_relay
+from tests.delivery.scene import START, TEAM, THERE, Clock, Sender, a_ledger, a_relay
 from tests.fakes.smtp import Fault, SmtpServer, running
 
 
@@ -24,9 +25,12 @@ def test_a_journal_hears_each_commit_with_the_delivery_as_it_is_then(
     tmp_path: Path, clock: Clock
 ) -> None:
     heard: list[tuple[str, str, str, int]] = []
+    noted: dict[str, tuple[str | None, datetime | None]] = {}
 
     def hear(event: str, row: Delivery | None) -> None:
         assert event in delivery.EVENTS
+        if row:
+            noted[event] = (row.note, row.next_at)
         heard.append(
             (event, *((row.recipient, str(row.state), row.attempts) if row else ("", "", 0)))
         )
@@ -49,6 +53,12 @@ def test_a_journal_hears_each_commit_with_the_delivery_as_it_is_then(
         ("committing", TEAM[2], "committing", 1),
         ("sent", TEAM[2], "sent", 1),
     ]
+    assert noted["sent"] == ("250 2.0.0 queued for cl…@team.example", None)
+    said, again = noted["deferred"]
+    assert said is not None
+    assert said.endswith("450 later")
+    assert again == START + timedelta(minutes=1)
+    assert noted["claimed"] == noted["committing"] == (None, None)
 
 
 def test_what_a_dead_process_left_is_heard_as_reaped(tmp_path: Path, clock: Clock) -> None:

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
-from sqlalchemy import select, update
+from sqlalchemy import event, select, update
 
 from digest.errors import LedgerError
 from digest.ledger import (
@@ -464,6 +464,72 @@ def test_a_delivery_that_waits_is_claimed_only_when_its_time_has_come(
     assert ledger.claim(KEY) is None
     clock.forward(minutes=5)
     assert ledger.claim(KEY) == Claim(KEY, 2)
+
+
+BEN = Planned(KEY.replace("ana", "ben"), "mail", "ben@team.example", b"mail for ben")
+
+
+def test_an_outcome_and_the_next_claim_are_one_commit(ledger: Ledger, clock: Clock) -> None:
+    planned(ledger, TODAY, ANA, BEN)
+    claim = ledger.claim(KEY)
+    assert claim is not None
+    assert ledger.commit(claim)
+    commits: list[int] = []
+    event.listen(ledger._backend.engine, "commit", lambda _: commits.append(1))
+
+    answer = ledger.record_and_claim(claim, State.SENT, "250", BEN.key)
+
+    assert (answer, commits) == ((True, Claim(BEN.key, 1)), [1])
+    rows = ledger.deliveries("leads", TODAY)
+    assert [(row.state, row.note) for row in rows] == [(State.SENT, "250"), (State.CLAIMED, None)]
+    assert rows[1].lease_until == clock() + CLAIM_LEASE
+    outcomes = [one.outcome for one in ledger.attempts("leads", TODAY)]
+    assert outcomes == [State.SENT, None]
+
+
+def test_an_outcome_is_written_although_another_process_has_the_next_one(
+    ledger: Ledger, place: Place, clock: Clock
+) -> None:
+    planned(ledger, TODAY, ANA, BEN)
+    claim = ledger.claim(KEY)
+    assert claim is not None
+    ledger.commit(claim)
+    a_ledger(place, clock, THERE).claim(BEN.key)
+
+    assert ledger.record_and_claim(claim, State.SENT, "250", BEN.key) == (True, None)
+    assert state_of(ledger) is State.SENT
+
+
+def test_a_late_outcome_leaves_the_next_claim_to_the_caller(ledger: Ledger, clock: Clock) -> None:
+    planned(ledger, TODAY, ANA, BEN)
+    claim = ledger.claim(KEY)
+    assert claim is not None
+    clock.now += CLAIM_LEASE
+    ledger.recover()
+
+    assert ledger.record_and_claim(claim, State.SENT, "250", BEN.key) == (
+        False,
+        Claim(BEN.key, 1),
+    )
+    assert state_of(ledger) is State.PENDING
+
+
+def test_one_connection_serves_a_block_and_none_is_left_open(ledger: Ledger) -> None:
+    planned(ledger)
+    opened: list[object] = []
+    closed: list[object] = []
+    event.listen(ledger._backend.engine, "engine_connect", opened.append)
+    event.listen(ledger._backend.engine.pool, "close", lambda *given: closed.append(given))
+
+    with ledger.connected():
+        claim = ledger.claim(KEY)
+        assert claim is not None
+        assert ledger.commit(claim)
+        assert state_of(ledger) is State.COMMITTING
+
+    assert (len(opened), len(closed)) == (1, 1)
+    assert state_of(ledger) is State.COMMITTING
+    assert (len(opened), len(closed)) == (2, 2)
 
 
 def test_a_commit_passes_once(ledger: Ledger) -> None:

@@ -217,6 +217,26 @@ def test_a_lease_is_compared_with_the_clock_of_the_server(pg: Postgres) -> None:
     assert mine.commit(claim)
 
 
+@pytest.mark.parametrize("ended", [True, False])
+def test_a_kept_connection_that_the_server_has_ended_is_made_anew(
+    pg: Postgres, *, ended: bool
+) -> None:
+    ledger = planned(a_ledger(pg, Clock()))
+    with ledger.connected():
+        with ledger._transaction() as connection:
+            (mine,) = connection.exec_driver_sql("SELECT pg_backend_pid()").one()
+        if ended:
+            run_in(pg, f"SELECT pg_terminate_backend({mine}, 5000)")
+
+        claim = ledger.claim(KEY)
+
+        assert claim is not None
+        assert ledger.commit(claim)
+        with ledger._transaction() as connection:
+            (later,) = connection.exec_driver_sql("SELECT pg_backend_pid()").one()
+    assert (later == mine) is not ended
+
+
 def test_a_commit_is_on_disk_before_it_counts(pg: Postgres) -> None:
     run_in(pg, "ALTER DATABASE ledgers SET synchronous_commit TO off")
     try:

@@ -9,10 +9,10 @@ from typing import Any
 
 from digest.fleet.planner import Planned, plan
 from digest.fleet.queue import enqueue_with, planning_app
-from digest.ledger import Postgres, fleet, open_ledger, postgres
+from digest.ledger import Postgres, fleet, open_ledger
 from digest.ledger.fleet import Entry
 from digest.ledger.store import Ledger
-from tests.delivery.scene import fork, run_in
+from tests.delivery.scene import run_in
 
 
 def utc_now() -> datetime:
@@ -81,11 +81,3 @@ def jobs_of(place: Postgres) -> list[tuple[str, date]]:
         "WHERE task_name = 'deliver' AND status IN ('todo', 'doing') ORDER BY priority DESC, id",
     )
     return [(digest, day) for digest, day in found]
-
-
-def fork_afresh() -> int:
-    """Fork; the child keeps none of the connections that this process keeps."""
-    child = fork()
-    if child == 0:
-        postgres._kept_engine.cache_clear()
-    return child

@@ -22,14 +22,14 @@ from digest.fleet.desk import Desk, Limits
 from digest.fleet.queue import install, working_app
 from digest.fleet.roster import content_hash
 from digest.journal import Journal
-from digest.ledger import Postgres, open_ledger
+from digest.ledger import Postgres, open_ledger, postgres
 from digest.ledger.fleet import Entry
 from digest.ledger.store import Ledger
 from digest.render import PACKERS
 from digest.settings import Settings, load
-from tests.delivery.scene import a_relay, an_edition, from_json, render, to_json
+from tests.delivery.scene import a_relay, an_edition, fork, from_json, render, to_json
 from tests.fakes.smtp import SmtpServer, running
-from tests.fleet.scene import an_entry, enrol, fork_afresh, open_fleet, plan_now, rows, utc_now
+from tests.fleet.scene import an_entry, enrol, open_fleet, plan_now, rows, utc_now
 from tests.test_compose import CONFIG
 
 # Everything within a second or two instead of half a minute.
@@ -124,7 +124,7 @@ class Stage:
 
     def start(self, **changes: Any) -> int:  # noqa: ANN401 - any field of the desk
         """Start a worker process."""
-        child = fork_afresh()
+        child = fork()
         if child == 0:
             code = 70
             try:
@@ -199,3 +199,5 @@ def a_stage(folder: Path, place: Postgres, **relay: Any) -> Iterator[Stage]:  # 
         finally:
             for child in [*stage.workers]:
                 stage.kill(child)
+            # The next test of this process finds none that somebody has cut.
+            postgres._kept_engine(replace(place, connections=4)).dispose()

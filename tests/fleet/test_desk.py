@@ -190,11 +190,14 @@ def test_an_account_that_fails_for_everybody_rests_and_is_let_in_again(stage: St
 
     assert len(called) == circuit.LIMIT
     assert reasons[-1] == "portal rests"
+    told = rows(stage.place, "SELECT about, cause, way FROM alerts")
+    assert told == [("portal", "source_transient", "fleet")]
     assert stage.desk().deliver("other", utc_now().date()).startswith("smtp")
     rows(stage.place, "UPDATE fleet_circuits SET open_until = now() RETURNING 1")
     # After its rest one more failure is enough.
     put_off(desk, names[-1])
     assert str(put_off(desk, names[-2])) == "portal rests"
+    assert rows(stage.place, "SELECT count(*) FROM alerts") == [(1,)]
     rows(stage.place, "UPDATE fleet_circuits SET open_until = now() RETURNING 1")
     assert stage.desk().deliver(names[-1], utc_now().date()).startswith("smtp")
     assert rows(stage.place, "SELECT count(*) FROM fleet_circuits") == [(0,)]

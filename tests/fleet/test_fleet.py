@@ -32,13 +32,12 @@ from digest.ledger.fleet import Waiting
 from digest.ledger.store import Ledger
 from digest.settings import Settings, load
 from digest.settings.values import Alerts
-from tests.delivery.scene import a_relay, run_in
+from tests.delivery.scene import a_relay, fork, run_in
 from tests.effort import effort
 from tests.fakes.smtp import SmtpServer, running
 from tests.fleet.scene import (
     an_entry,
     enrol,
-    fork_afresh,
     jobs_of,
     open_fleet,
     rows,
@@ -424,7 +423,7 @@ def test_three_houses_keep_one_clock(folder: Folder, ledger: Ledger, tmp_path: P
     children = []
     began = time.monotonic()
     for _ in range(3):
-        child = fork_afresh()
+        child = fork()
         if child == 0:
             journal = Journal(write=write, clock=utc_now, host="host-a", pid=os.getpid())
             desk = a_desk(folder.place, journal=journal)

@@ -17,11 +17,11 @@ import pytest
 from digest.fleet.planner import Planned
 from digest.ledger import Postgres, fleet
 from digest.ledger.store import Ledger
+from tests.delivery.scene import fork
 from tests.effort import effort
 from tests.fleet.scene import (
     an_entry,
     enrol,
-    fork_afresh,
     jobs_of,
     open_fleet,
     plan_now,
@@ -62,7 +62,7 @@ def test_a_planner_killed_at_any_moment_leaves_runs_and_jobs_alike(
 
     for _ in range(effort(5, 50)):
         wanted = moments.randrange(1, 16)
-        child = fork_afresh()
+        child = fork()
         if child == 0:
             left = iter(range(wanted))
 

@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from digest.channels import Channel
+from digest.corrections import correct
 from digest.dispatch import Now
 from digest.errors import ConnectorError, DigestError, Reason
 from digest.journal import Journal, Redactor, secrets_in
 from digest.model import LeadCounts, Period, Secret, Segment
-from digest.operation import operate
+from digest.operation import operate, operate_correction
 from digest.settings import Settings, load
 from digest.settings.values import Alerts
 from tests.delivery.scene import PATIENT, a_relay
@@ -74,8 +75,15 @@ class Stage:
     chains: list[str] = field(default_factory=list)
     redact: Callable[[str], str] | None = None
 
-    def call(self, when: datetime | None = None, **changes: Any) -> int:  # noqa: ANN401 - any argument
-        """Run the digest once and return the exit code."""
+    def call(
+        self,
+        when: datetime | None = None,
+        *,
+        correction: bool = False,
+        day: date | None = None,
+        **changes: Any,  # noqa: ANN401 - any argument
+    ) -> int:
+        """Run the digest once, or correct its edition, and return the exit code."""
         self.now = when or self.now
 
         def sleep(seconds: float) -> None:
@@ -94,7 +102,17 @@ class Stage:
         )
         now = Now(clock=lambda: self.now, sleep=sleep, tell=self.said.append)
         try:
-            report = operate(self.settings, now, journal, **changes)
+            if correction:
+                report = operate_correction(
+                    self.settings,
+                    now,
+                    journal,
+                    lambda now: correct(self.settings, now, day=day),
+                    day=day,
+                    **changes,
+                )
+            else:
+                report = operate(self.settings, now, journal, day=day, **changes)
         except DigestError as error:
             self.printed.append(str(error))
             self.chains.append("".join(traceback.format_exception(error)))

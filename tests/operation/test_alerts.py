@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -290,6 +293,94 @@ def test_a_recipient_who_is_accepted_again_is_over(tmp_path: Path) -> None:
         assert stage.call(at(7, 31, day=TUESDAY)) == 0
 
         assert stage.subjects[1:] == ["[digest] leads: over: refused for ana@team.example"]
+
+
+# ------------------------------------------------------------------------------------ corrections
+
+
+def corrected(stage: Stage, **changes: Any) -> int:  # noqa: ANN401 - any argument
+    """Count one lead more on a day that was told already, and correct the edition."""
+    with closing(sqlite3.connect(stage.settings.folder / "crm.sqlite")) as crm, crm:
+        crm.execute("INSERT INTO leads VALUES ('2026-06-12', 'DACH')")
+    return stage.call(at(12), correction=True, **changes)
+
+
+def test_who_did_not_get_a_correction_is_told_like_who_did_not_get_an_edition(
+    tmp_path: Path,
+) -> None:
+    with a_stage(tmp_path) as stage:
+        stage.call(at(7, 31))
+        pings = stage.checks.kinds()
+        stage.relay.faults = (
+            Fault("RCPT", "550 5.1.1 no such user", TEAM[0]),
+            Fault("reply", "drop", TEAM[1]),
+        )
+
+        assert corrected(stage) == 5
+
+        assert stage.subjects == [
+            "[digest] leads: unknown whether ben@team.example got it (and 1 more)"
+        ]
+        assert "leads/2026-06-15.c1/smtp/ben@team.example" in stage.text()
+        assert TEAM[0] in stage.text()
+        assert stage.checks.kinds() == pings
+
+
+def test_a_correction_that_nobody_takes_says_who(tmp_path: Path) -> None:
+    with a_stage(tmp_path, team=TEAM[:1]) as stage:
+        stage.call(at(7, 31))
+        stage.relay.faults = (Fault("RCPT", "550 5.7.1 blocked"),)
+
+        assert corrected(stage, day=MONDAY) == 4
+
+        assert stage.subjects == ["[digest] leads: refused for ana@team.example"]
+
+
+def test_a_correction_ends_no_cause_that_holds_the_day(tmp_path: Path) -> None:
+    with a_stage(tmp_path) as stage:
+        stage.call(at(7, 31))
+        source = stage.source(source_error(Reason.AUTH))
+        stage.call(at(8, 0, day=TUESDAY))
+        source.error = None
+        told = stage.subjects
+
+        assert corrected(stage, day=MONDAY) == 0
+
+        assert stage.subjects == told
+
+
+def test_a_correction_with_a_ledger_that_cannot_be_used_is_told(tmp_path: Path) -> None:
+    with a_stage(tmp_path) as stage:
+        stage.call(at(7, 31))
+        (tmp_path / "ledger.sqlite").write_bytes(b"")
+
+        assert corrected(stage) == 2
+
+        assert stage.subjects == [
+            "[digest] leads: cannot send - the record of what was sent cannot be used"
+        ]
+
+
+def test_a_correction_of_a_source_that_fails_is_told_to_who_asked_for_it_alone(
+    tmp_path: Path,
+) -> None:
+    with a_stage(tmp_path) as stage:
+        stage.call(at(7, 31))
+        stage.source(source_error(Reason.AUTH))
+
+        assert corrected(stage) == 3
+
+        assert stage.subjects == []
+        assert not any('"held"' in line for line in stage.lines)
+
+
+def test_a_disk_that_is_gone_after_the_job_is_told_and_no_ledger_made(tmp_path: Path) -> None:
+    with a_stage(tmp_path) as stage:
+        assert stage.call(at(7, 31), environment={"CI": "true"}) == 2
+
+        assert stage.subjects == ["[digest] leads: held since 07:31 - the settings are wrong"]
+        assert "CI is set: a runner's disk is gone" in " ".join(stage.text().split())
+        assert not (tmp_path / "ledger.sqlite").exists()
 
 
 @pytest.mark.failure("M5")

@@ -11,6 +11,7 @@ from uuid import UUID
 
 import pytest
 
+from digest.due import delay_of
 from digest.errors import Reason
 from digest.heartbeat import Ping, address, run_id, send_ping
 from digest.ledger import Owner, open_ledger
@@ -64,6 +65,20 @@ def test_a_free_day_is_a_success_from_send_at_on_and_not_before(tmp_path: Path) 
         assert stage.checks.kinds() == []
         stage.call(at(7, 30, day=sunday))
         stage.call(at(7, 45, day=sunday))
+        assert stage.checks.kinds() == ["success"]
+
+
+def test_a_free_day_is_a_success_only_after_the_digests_share_of_the_spread(
+    tmp_path: Path,
+) -> None:
+    with a_stage(tmp_path) as stage:
+        stage.settings = replace(stage.settings, spread=timedelta(minutes=29))
+        sunday = MONDAY - timedelta(days=1)
+        share = delay_of(stage.settings)
+        assert share > timedelta(minutes=1)
+        stage.call(at(7, 30, day=sunday) + share - timedelta(seconds=1))
+        assert stage.checks.kinds() == []
+        stage.call(at(7, 30, day=sunday) + share)
         assert stage.checks.kinds() == ["success"]
 
 

@@ -13,7 +13,7 @@ from digest.channels import CHANNELS
 from digest.errors import Reason
 from digest.ledger import RunState, State
 from digest.ledger.figures import Figures
-from digest.metrics import OTHER, exposition, kind_of, write_textfile
+from digest.metrics import OTHER, STAGES, exposition, kind_of, write_textfile
 from tests.fakes.smtp import Fault
 from tests.operation.scene import MONDAY, TEAM, a_stage, at, source_error
 
@@ -69,7 +69,31 @@ def test_the_figures_of_a_day(tmp_path: Path) -> None:
     assert value(found, "digest_unknown_open") == 1
     assert value(found, "digest_due_lag_seconds") == 0
     assert value(found, "digest_last_success_timestamp") == at(7, 31).timestamp()
+    seconds = {one: value(found, "digest_stage_seconds", stage=one) for one in STAGES}
+    assert all(0 < spent < 60 for spent in seconds.values())
     assert path.stat().st_mode & 0o777 == 0o644
+
+
+def test_the_stages_are_those_of_the_last_run_that_was_begun_and_ended_in_one_call(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "digest.prom"
+    faults = (Fault("RCPT", "450 later", TEAM[0]),)
+    with a_stage(tmp_path, relay={"faults": faults}) as stage:
+        stage.settings = replace(stage.settings, metrics_file=path)
+        stage.source(source_error(Reason.TRANSIENT))
+        stage.call(at(7, 31))
+        held = parsed(path.read_text())
+        stage.source(None)
+        stage.call(at(8, 1))
+        sent = parsed(path.read_text())
+        stage.call(at(8, 31))
+        later = parsed(path.read_text())
+
+    assert not any(name == "digest_stage_seconds" for name, _ in held)
+    for stage_ in STAGES:
+        first = value(sent, "digest_stage_seconds", stage=stage_)
+        assert first == value(later, "digest_stage_seconds", stage=stage_)
 
 
 def test_a_held_edition_ages_until_it_is_given_up(tmp_path: Path) -> None:

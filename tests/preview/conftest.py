@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import uvicorn
@@ -96,14 +98,30 @@ def served(demo: Path) -> Iterator[Served]:
     listener.close()
 
 
+OWN_HOSTS = frozenset(("127.0.0.1", "localhost", "evil.test"))
+
+
+def asked_by_pages(log: Path) -> set[str]:
+    """Return the hosts that pages asked, out of the browser's own record of its network."""
+    events = json.loads(log.read_text(encoding="utf-8"))["events"]
+    asked = [event["params"] for event in events if "initiator" in event.get("params", {})]
+    hosts = {urlsplit(one["url"]).hostname for one in asked if one["initiator"] != "not an origin"}
+    return {host for host in hosts if host}
+
+
 @pytest.fixture(scope="session")
-def chromium() -> Iterator[Browser]:
-    """One Chromium for all tests; evil.test is this machine, as a rebound name would be."""
-    options = [*OPTIONS, "--host-resolver-rules=MAP evil.test 127.0.0.1"]
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """One Chromium for all tests; evil.test is this machine, as a rebound name would be.
+
+    At the end no page of any test may have asked another machine.
+    """
+    log = tmp_path_factory.mktemp("network") / "log.json"
+    options = [*OPTIONS, "--host-resolver-rules=MAP evil.test 127.0.0.1", f"--log-net-log={log}"]
     with sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=str(PROGRAM), args=options)
         yield browser
         browser.close()
+    assert asked_by_pages(log) <= OWN_HOSTS
 
 
 @pytest.fixture
