@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import random
 import signal
@@ -22,6 +21,7 @@ from tests.effort import effort
 from tests.fleet.scene import (
     an_entry,
     enrol,
+    forked_pool,
     jobs_of,
     open_fleet,
     plan_now,
@@ -40,11 +40,9 @@ def plan_in_a_process(place: Postgres) -> tuple[int, float]:
 
 
 def test_four_planners_plan_each_due_edition_once(ledger: Ledger, pg: Postgres) -> None:
-    spawn = multiprocessing.get_context("spawn")
+    enrol(ledger, [an_entry(f"c{n}", account=f"a{n % 50}") for n in range(MANY)])
 
-    with spawn.Pool(4) as pool:
-        pool.map(plan_in_a_process, [pg] * 8)  # their imports are not part of it
-        enrol(ledger, [an_entry(f"c{n}", account=f"a{n % 50}") for n in range(MANY)])
+    with forked_pool(4) as pool:
         planned = pool.map(plan_in_a_process, [pg] * 4)
 
     assert sum(jobs for jobs, _ in planned) == MANY
