@@ -12,7 +12,7 @@ from datetime import date
 from html import escape, unescape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 from digest.errors import ConfigError
 from digest.preview.address import TABS, View, path_of
@@ -37,6 +37,8 @@ _SCRIPT = re.compile(r"<script\b[^>]*></script>\n?")
 _TOKEN = re.compile(r' data-version="\d+"')
 # What only makes sense while somebody answers.
 _LEFT_OUT = re.compile(r"^/d/[^/]+/(test|what-if|history)(/|$)")
+_OF_THE_MAIL = re.compile(r"^/d/[^/]+(/frame|/grid|/message\.eml)?$")
+_LOOKS = frozenset(("tab", "dark", "explain", "w", "images"))
 _FOLLOWED = frozenset(("locale", "tab", "scenario", "date", "by", "ui", "dark", "explain"))
 
 
@@ -178,7 +180,16 @@ async def _asked(app: ASGIApp, address: str) -> tuple[int, dict[str, str], bytes
 
 def _links(html: str) -> Iterator[str]:
     for _, address in _ATTRIBUTE.findall(html):
-        yield unescape(address).partition("#")[0]
+        yield _same_page(unescape(address).partition("#")[0])
+
+
+def _same_page(address: str) -> str:
+    """Return the address without what only changes how the mail looks, where the page shows no mail."""
+    parts = urlsplit(address)
+    if _OF_THE_MAIL.match(parts.path):
+        return address
+    kept = [(key, value) for key, value in parse_qsl(parts.query) if key not in _LOOKS]
+    return f"{parts.path}?{urlencode(kept)}" if kept else parts.path
 
 
 def _wanted(address: str, chosen: Chosen) -> bool:
@@ -220,7 +231,8 @@ def _finished(address: str, kind: str, body: bytes, names: Mapping[str, str]) ->
     html = _TOKEN.sub("", _SCRIPT.sub("", _FORM.sub("", html)))
 
     def relative(found: re.Match[str]) -> str:
-        target, hash_, part = unescape(found[2]).partition("#")
+        whole, hash_, part = unescape(found[2]).partition("#")
+        target = _same_page(whole)
         if target not in names:
             return ""
         return f'{found[1]}="{escape(os.path.relpath(names[target], here))}{hash_}{escape(part)}"'

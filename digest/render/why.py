@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from fractions import Fraction
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from digest.figures import Asked, Figure, Figures, Input, Origin, Place
