@@ -19,8 +19,6 @@ from tests.render.chromium import needs_chromium
 
 pytestmark = [pytest.mark.tool, needs_chromium]
 
-SAVES = 20
-SECONDS = 0.3  # from the saved file to new pixels
 TITLE = 'title = "Example Ltd"'
 
 
