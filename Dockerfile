@@ -5,9 +5,9 @@ ARG PYTHON_IMAGE=python:3.13-slim-bookworm
 FROM ${PYTHON_IMAGE} AS build
 WORKDIR /src
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
-COPY requirements/run.lock requirements/build.lock requirements/
+COPY requirements/image.lock requirements/build.lock requirements/
 RUN python -m venv /opt/digest \
-    && /opt/digest/bin/python -m pip install --require-hashes --no-deps -r requirements/run.lock \
+    && /opt/digest/bin/python -m pip install --require-hashes --no-deps -r requirements/image.lock \
     && python -m venv /opt/build \
     && /opt/build/bin/python -m pip install --require-hashes --no-deps -r requirements/build.lock
 COPY pyproject.toml README.md LICENSE ./

@@ -20,6 +20,7 @@ ROOT = Path(__file__).parents[1]
 LOCKS = {
     "bench": ["--group", "bench"],
     "build": ["--group", "build"],
+    "image": ["pyproject.toml", "--extra", "postgres", "--extra", "mysql", "--extra", "fleet"],
     "run": ["pyproject.toml", "--extra", "postgres", "--extra", "mysql", "--extra", "preview"],
     "dev": ["pyproject.toml", "--extra", "dev"],
 }

