@@ -190,9 +190,7 @@ def start(place: Postgres, concurrency: int, profile: str | None, stats: Path) -
         return child
     code = 70
     try:
-        limits = Limits(
-            concurrency=concurrency, heartbeat=2.0, stalled=6.0, polling=0.5, memory_mb=2_000
-        )
+        limits = Limits(concurrency=concurrency, memory_mb=2_000)
         desk = Desk(
             place=replace(place, connections=concurrency),
             environment={},
@@ -338,7 +336,7 @@ def _watched(way: Way, crew: Crew) -> tuple[list[int], int]:
     """Wait until the queue is empty, killing workers; return their size by tenths, and the kills."""
     chance = random.Random(way.count)  # noqa: S311 - reproducible
     rss, kills = [0] * 10, 0
-    next_reap = time.monotonic() + 2
+    next_reap = time.monotonic() + 5
     while left := _jobs_left(crew.place):
         time.sleep(0.25)
         done = way.count - left
@@ -349,7 +347,7 @@ def _watched(way: Way, crew: Crew) -> tuple[list[int], int]:
             crew.end(chance.choice(crew.children), signal.SIGKILL)
             crew.start()
         if time.monotonic() > next_reap:
-            next_reap = time.monotonic() + 2
+            next_reap = time.monotonic() + 5
             _reap(crew.place)
     return rss, kills
 
@@ -401,7 +399,7 @@ def _reap(place: Postgres) -> None:
     async def once() -> None:
         app = working_app(place, connections=1)
         async with app.open_async():
-            await worker.reaped(app, 6.0)
+            await worker.reaped(app, Limits().stalled)
 
     asyncio.run(once())
 

@@ -4,9 +4,64 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 from digest.addresses import ascii_address, mailbox
-from digest.model import Recipient
+from digest.model import MailHeaders, Recipient
+
+
+@dataclass(frozen=True, kw_only=True)
+class Letterhead:
+    """The settings that every mail channel has.
+
+    Attributes:
+        sender: From, "Name <address>".
+        recipients: who gets each edition.
+        reply_to: where answers go, default the sender.
+        list_id, unsubscribe, one_click: the List-* headers; unsubscribe are https or mailto addresses.
+        thread: "month" makes one conversation of a month's mails; their subject then stays the same.
+    """
+
+    sender: str
+    recipients: tuple[Recipient, ...] = ()
+    reply_to: str | None = None
+    list_id: str | None = None
+    unsubscribe: tuple[str, ...] = ()
+    one_click: bool = False
+    thread: Literal["none", "month"] = "none"
+
+    @property
+    def form(self) -> str:
+        """Mails."""
+        return "mime"
+
+    @property
+    def headers(self) -> MailHeaders:
+        """What the mail says of its sender."""
+        return MailHeaders(
+            sender=self.sender,
+            reply_to=self.reply_to,
+            list_id=self.list_id,
+            unsubscribe=self.unsubscribe,
+            one_click=self.one_click,
+            thread=self.thread == "month",
+        )
+
+    def check_letterhead(self, *, bounce_address: str | None = None) -> None:
+        """Check every address and what becomes of the List-* headers.
+
+        Raises:
+            ValueError: the sentence begins with the setting's name.
+        """
+        check_addresses(
+            self.recipients,
+            sender=self.sender,
+            reply_to=self.reply_to,
+            bounce_address=bounce_address,
+        )
+        check_listing(self.list_id, self.unsubscribe, one_click=self.one_click)
+
 
 _LONGEST_LIST = 850  # a header that may not be folded must stay well below the 998 of RFC 5322
 _NO_HEADER = str.maketrans(dict.fromkeys("<>,", " "))

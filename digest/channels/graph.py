@@ -12,13 +12,13 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar, Literal
+from typing import ClassVar
 from urllib.parse import quote
 
 from digest.addresses import ascii_address, mailbox, masked
 from digest.errors import DeliveryError, OutcomeUnknownError
-from digest.letterhead import check_addresses, check_listing
-from digest.model import Envelope, Finding, MailHeaders, Recipient, Secret
+from digest.letterhead import Letterhead
+from digest.model import Envelope, Finding, Secret
 from digest.posting import Answer, never_arrived, post, reason, seconds_to_wait
 from digest.tokens import HOSTS, OAuth, Tokens
 
@@ -42,16 +42,14 @@ _REMEDIES = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Graph:
+class Graph(Letterhead):
     """A mailbox of Microsoft 365 and who gets mail from it.
 
     Attributes:
         tenant, client_id: an app with the application permission Mail.Send, in its directory (id or domain).
         client_secret, certificate: what it logs in with, one of both; the certificate as PEM text with its
             private key.
-        sender: From, "Name <address>".
         mailbox: whose mailbox sends (address or object id), default the From address.
-        list_id, unsubscribe, one_click, thread: as for SMTP.
     """
 
     token_hosts: ClassVar[Mapping[str, str]] = HOSTS
@@ -60,41 +58,16 @@ class Graph:
 
     tenant: str
     client_id: str
-    sender: str
     client_secret: Secret | None = None
     certificate: Secret | None = None
-    recipients: tuple[Recipient, ...] = ()
     mailbox: str | None = None
-    reply_to: str | None = None
-    list_id: str | None = None
-    unsubscribe: tuple[str, ...] = ()
-    one_click: bool = False
-    thread: Literal["none", "month"] = "none"
 
     def __post_init__(self) -> None:
         """Check the app and the addresses."""
         if (self.client_secret is None) == (self.certificate is None):
             raise ValueError("give client_secret or certificate: one of both")
         _ = self.app
-        check_addresses(self.recipients, sender=self.sender, reply_to=self.reply_to)
-        check_listing(self.list_id, self.unsubscribe, one_click=self.one_click)
-
-    @property
-    def form(self) -> str:
-        """Mails."""
-        return "mime"
-
-    @property
-    def headers(self) -> MailHeaders:
-        """What the mail says of its sender."""
-        return MailHeaders(
-            sender=self.sender,
-            reply_to=self.reply_to,
-            list_id=self.list_id,
-            unsubscribe=self.unsubscribe,
-            one_click=self.one_click,
-            thread=self.thread == "month",
-        )
+        self.check_letterhead()
 
     @property
     def url(self) -> str:

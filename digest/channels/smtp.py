@@ -10,7 +10,7 @@ import re
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import Enum
 from functools import cached_property
@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from digest.addresses import ascii_address, mailbox, masked
 from digest.errors import DeliveryError, OutcomeUnknownError
-from digest.letterhead import check_addresses, check_listing
-from digest.model import Dkim, Envelope, Finding, MailHeaders, Recipient, Secret
+from digest.letterhead import Letterhead
+from digest.model import Dkim, Envelope, Finding, MailHeaders, Secret
 from digest.signing import check_key
 from digest.tokens import HOSTS, OAuth, Tokens
 
@@ -78,7 +78,7 @@ class Timeouts:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Smtp:
+class Smtp(Letterhead):
     """A mail relay and who gets mail through it.
 
     Attributes:
@@ -88,9 +88,7 @@ class Smtp:
             "xoauth2" takes `password` as the access token.
         oauth: fetches and renews the access token of the mailbox `username`, instead of a password.
         ca_file: certificate authority of the relay when it is a private one; relative to the settings.
-        sender: From, "Name <address>". bounce_address: envelope sender, default the From address.
-        list_id, unsubscribe, one_click: the List-* headers; unsubscribe are https or mailto addresses.
-        thread: "month" makes one conversation of a month's mails; their subject then stays the same.
+        bounce_address: envelope sender, default the From address.
         dkim: signs with the sender's own key; leave it out where the relay signs.
         local_hostname: what EHLO says, default the sender's domain.
         max_per_connection: messages before a fresh connection.
@@ -103,8 +101,6 @@ class Smtp:
     token_hosts: ClassVar[Mapping[str, str]] = HOSTS
 
     host: str
-    sender: str
-    recipients: tuple[Recipient, ...] = ()
     port: int | None = None
     security: Literal["starttls", "tls", "none"] = "starttls"
     allow_plaintext: bool = False
@@ -113,12 +109,7 @@ class Smtp:
     mechanism: Literal["plain", "login", "xoauth2"] | None = None
     oauth: OAuth | None = None
     ca_file: Path | None = None
-    reply_to: str | None = None
     bounce_address: str | None = None
-    list_id: str | None = None
-    unsubscribe: tuple[str, ...] = ()
-    one_click: bool = False
-    thread: Literal["none", "month"] = "none"
     dkim: Dkim | None = None
     local_hostname: str | None = None
     timeouts: Timeouts = field(default_factory=Timeouts)
@@ -150,13 +141,7 @@ class Smtp:
                 'use "starttls" or "tls", or set allow_plaintext = true if the network is trusted'
             )
             raise ValueError(msg)
-        check_addresses(
-            self.recipients,
-            sender=self.sender,
-            reply_to=self.reply_to,
-            bounce_address=self.bounce_address,
-        )
-        check_listing(self.list_id, self.unsubscribe, one_click=self.one_click)
+        self.check_letterhead(bounce_address=self.bounce_address)
         self._check_idempotency()
         # An empty key is one that could not be read, which has been told already.
         if self.dkim is not None and self.dkim.private_key.reveal():
@@ -209,23 +194,9 @@ class Smtp:
             )
 
     @property
-    def form(self) -> str:
-        """Mails."""
-        return "mime"
-
-    @property
     def headers(self) -> MailHeaders:
-        """What the mail says of its sender."""
-        return MailHeaders(
-            sender=self.sender,
-            reply_to=self.reply_to,
-            list_id=self.list_id,
-            unsubscribe=self.unsubscribe,
-            one_click=self.one_click,
-            thread=self.thread == "month",
-            dkim=self.dkim,
-            idempotency_header=self.idempotency_header,
-        )
+        """What the mail says of its sender, with this relay's own signature and key."""
+        return replace(super().headers, dkim=self.dkim, idempotency_header=self.idempotency_header)
 
     def remembers(self, envelope: Envelope) -> timedelta | None:
         """Return how long the relay knows this mail again; see `digest.channels.Remembers`.

@@ -10,7 +10,7 @@ import asyncio
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import date
@@ -67,6 +67,7 @@ async def _run(desk: Desk, roster: Roster | None) -> int:
     queues = [DELIVER] if roster is None else [PLAN, HOUSEKEEPING]
     concurrency = limits.concurrency if roster is None else 4
     loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _loop, facts: _told_by_the_loop(desk, facts))
     loop.set_default_executor(ThreadPoolExecutor(concurrency + 2, thread_name_prefix="job"))
     app = working_app(desk.place, connections=4)
     _add_deliveries(app, desk)
@@ -106,6 +107,16 @@ async def _run(desk: Desk, roster: Roster | None) -> int:
             with suppress(asyncio.CancelledError):
                 await watching
     return code[0] if code else 1
+
+
+def _told_by_the_loop(desk: Desk, facts: Mapping[str, object]) -> None:
+    """Say in one line what nobody waits for."""
+    error = facts.get("exception")
+    if isinstance(error, ConnectorException):
+        said = "a job's end was not written down: another worker has it, or the database is away"
+    else:
+        said = fault(error) if isinstance(error, Exception) else str(facts.get("message"))
+    desk.journal.message("warning", said)
 
 
 async def _watch(

@@ -29,6 +29,9 @@ _FOR_OUTLOOK = re.compile(r' class="[\w -]*-outlook"')
 _STYLES = re.compile(r"<style[^<]*")
 _IDLE_IN_STYLES = re.compile(r"\s*([{};,>!])\s*|(?<=:)\s+")
 _POSITION = re.compile(r"position (\d+)")
+_FILLED = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}")
+_MALFORMED = re.compile(r"<mj-[\w-]++(?:\s++[\w-]++=\"[^\"]*+\")*+\s*+(?!/?>)")
+FEWEST_LETTERS = 6  # of a template's line from which one can tell what became of it
 
 _TEMPLATE_ENDINGS = (".mjml", ".txt", ".css")
 
@@ -284,19 +287,63 @@ def _mjml_error(mjml: str, reason: str, templates: Path | None) -> Exception:
     """Turn the engine's byte offset into a line; without a user's templates the fault is ours."""
     place = "the rendered MJML"
     position = _POSITION.search(reason)
-    if position:
-        before = mjml.encode()[: int(position[1])].decode(errors="ignore")
-        number = before.count("\n")
+    line = ""
+    at = _suspect(mjml)
+    if at is None and position:
+        at = len(mjml.encode()[: int(position[1])].decode(errors="ignore"))
+    if at is not None:
+        number = mjml.count("\n", 0, at)
         line = mjml.splitlines()[number].strip()
         place = f"the rendered MJML, line {number + 1} ({line[:80]!r})"
     if templates is None:
         return RuntimeError(f"{place}: {reason}")
+    origin = _origin(line, templates)
+    if origin is not None:
+        path, number = origin
+        return ConfigError(f"{path}, line {number}: {reason}; it became {place}")
     changed = sorted(
         str(path.relative_to(templates)) for path in templates.rglob("*") if path.suffix == ".mjml"
     )
     return ConfigError(
         f"{templates}: {place}: {reason}; look at the templates changed there: {', '.join(changed)}"
     )
+
+
+def _suspect(mjml: str) -> int | None:
+    """Return where the first tag stands that is malformed, not closed or never opened.
+
+    The engine says for most of them only that the document is wrong, or names what comes after.
+    """
+    malformed = _MALFORMED.search(mjml)
+    if malformed:
+        return malformed.start()
+    opened: list[tuple[str, int]] = []
+    for tag in _TAG.finditer(mjml):
+        closing, name, alone = tag[1], tag[2], tag[3]
+        if alone or name.lower() in _VOID:
+            continue
+        if not closing:
+            opened.append((name, tag.start()))
+        elif opened and opened[-1][0] == name:
+            opened.pop()
+        else:
+            unclosed = any(other == name for other, _ in opened)
+            return opened[-1][1] if unclosed else tag.start()
+    return opened[-1][1] if opened else None
+
+
+def _origin(line: str, templates: Path) -> tuple[Path, int] | None:
+    """Return the line of a user's template that wrote a line of the MJML, None unless it is the only one."""
+    found = []
+    for path in sorted(templates.rglob("*.mjml")):
+        for number, written in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+            literal = _FILLED.split(written.strip())
+            # A line of nothing but values could have become anything.
+            if len("".join(literal).strip()) < FEWEST_LETTERS:
+                continue
+            if re.fullmatch(".*".join(map(re.escape, literal)), line, re.DOTALL):
+                found.append((path, number))
+    return found[0] if len(found) == 1 else None
 
 
 @cache

@@ -6,7 +6,7 @@
   const answer = document.getElementById("answer");
   if (!form || !answer) return;
   let waiting = 0;
-  let asked = 0;
+  let busy = false;
 
   const address = () => {
     const state = new URLSearchParams();
@@ -35,18 +35,21 @@
     }
   };
 
+  // One question at a time: what is typed meanwhile is asked when its answer is there.
   const ask = async () => {
-    const number = ++asked;
+    if (busy) return;
+    busy = true;
     const to = address();
     const reply = await fetch(to + (to.includes("?") ? "&" : "?") + "part=answer").catch(() => null);
-    if (number !== asked || !reply || (!reply.ok && reply.status !== 422)) return;
-    const text = await reply.text();
-    if (number !== asked || !reply.headers.get("content-type").startsWith("text/html")) return;
-    answer.innerHTML = text;
-    answer.dataset.of = to;
-    history.replaceState(null, "", to);
-    tell();
-    show();
+    const kind = reply ? reply.headers.get("content-type") || "" : "";
+    if (reply && (reply.ok || reply.status === 422) && kind.startsWith("text/html")) {
+      answer.innerHTML = await reply.text();
+      history.replaceState(null, "", to);
+      tell();
+      show();
+    }
+    busy = false;
+    if (to !== address()) ask();
   };
 
   form.addEventListener("input", () => {

@@ -25,9 +25,15 @@ OPTIONS = {
     "preload": False,  # there is nothing to fetch
     "iframes": False,  # the mail has a test of its own, and no script runs in its frame
 }
-FINDINGS = """async options => {
+# What axe does not judge: a single sign, words in a picture, lines that are scrolled out of sight.
+UNJUDGED = ("nonBmp", "imgNode", "bgOverlap", "elmPartiallyObscured", "shortTextContent")
+FINDINGS = """async ([options, unjudged]) => {
   const { violations, incomplete } = await axe.run(document, options);
-  return [...violations, ...incomplete.filter(rule => rule.id === 'color-contrast')]
+  const pale = incomplete.filter(rule => rule.id === 'color-contrast').map(rule => ({
+    id: rule.id,
+    nodes: rule.nodes.filter(node => !unjudged.includes((node.any[0]?.data || {}).messageKey)),
+  }));
+  return [...violations, ...pale]
     .flatMap(rule => rule.nodes.map(node => `${rule.id}: ${node.html.slice(0, 160)}`));
 }"""
 FILES = re.compile(r"\.(eml|xlsx|json)$|^/api/|^/static/|/frame$|/message$")
@@ -92,7 +98,7 @@ def test_anyone_can_read_every_page_in_light_and_dark(
     for scheme in ("light", "dark"):
         page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
 
-        assert page.evaluate(FINDINGS, OPTIONS) == [], scheme
+        assert page.evaluate(FINDINGS, [OPTIONS, UNJUDGED]) == [], scheme
     page.close()
 
 
@@ -119,7 +125,9 @@ def test_axe_finds_what_is_planted(
         [planted],
     )
 
-    assert expected in {one.partition(":")[0] for one in page.evaluate(FINDINGS, OPTIONS)}
+    assert expected in {
+        one.partition(":")[0] for one in page.evaluate(FINDINGS, [OPTIONS, UNJUDGED])
+    }
     page.close()
 
 
@@ -196,12 +204,11 @@ def test_keys_lead_everywhere(reader: BrowserContext, served: Served) -> None:
 def test_keys_are_left_to_whoever_types(reader: BrowserContext, served: Served) -> None:
     page = reader.new_page()
     page.goto(f"{served.base}/d/demo")
-    before = page.url
 
     page.locator("form.tools input[name=date]").press("2")
     page.wait_for_timeout(200)
 
-    assert page.url == before
+    assert "tab=" not in page.url
     page.close()
 
 

@@ -18,15 +18,18 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from starlette.testclient import TestClient
 
 from digest.cli import World, cli
 from digest.ledger import Planned, RunState, State, delivery_key, open_ledger, read_ledger
 from digest.ledger.store import Ledger
 from digest.model import Corrects
+from digest.preview import desk_of
+from digest.preview.app import application
 from digest.preview.guard import FRAME_POLICY
 from digest.settings import Settings, load
 from digest.snapshot import edition_from_json, edition_to_json
-from tests.preview.conftest import BASE, BUSINESS_DATE, Stage, clock, staged
+from tests.preview.conftest import BASE, BUSINESS_DATE, PORT, Stage, clock, staged, wanted
 
 HERE = "/d/demo/history"
 DAY = BUSINESS_DATE
@@ -355,6 +358,29 @@ def test_without_a_ledger_or_settings_it_says_what_is_not_there(demo: Path, tmp_
     assert "never sent" in staged().ask.get("/d/samples/history").text
     assert "never sent" in fresh.ask.get(f"{HERE}/2026-06-11?scenario=behind").text
     assert fresh.ask.get(f"{HERE}/2026-06-11/0/1/frame").status_code == 404
+
+
+def test_where_recipients_are_left_out_nothing_names_them(scene: Scene) -> None:
+    desk = desk_of(wanted(scene.config), anonymous=True)
+    app, door = application(desk, port=PORT)
+    ask = TestClient(app, base_url=BASE)
+    ask.get(door.address)
+
+    for path in (HERE, f"{HERE}/2026-06-11", f"{HERE}/2026-06-11/0/2?masked=0"):
+        html = unescape(ask.get(path).text)
+        assert "ana.o" not in html
+        assert "digest resolve" not in html
+    assert "Nobody knows whether these arrived" in ask.get(HERE).text
+    assert ask.get(f"{HERE}/2026-06-11/0/2/message").status_code == 404
+    assert ask.get(f"{HERE}/2026-06-11/0/2/frame").status_code == 200
+
+
+@pytest.mark.parametrize("query", ["recompose=yes", "recompose=1&recompose=0"])
+def test_a_wish_that_is_none_is_refused(scene: Scene, query: str) -> None:
+    answer = scene.stage.ask.get(f"{HERE}/{DAY}?{query}")
+
+    assert answer.status_code == 422
+    assert "0, 1" in answer.text
 
 
 def test_a_ledger_that_is_damaged_is_told_not_shown(demo: Path, tmp_path: Path) -> None:

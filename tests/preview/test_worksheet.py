@@ -152,7 +152,7 @@ def test_a_source_that_is_not_asked_leaves_the_agreement_readable(demo: Path) ->
 
 
 def test_the_json_has_the_exact_figures_and_their_places(stage: Stage) -> None:
-    told = stage.ask.get("/api/demo/worksheet").json()
+    told = stage.ask.get("/api/d/demo/worksheet").json()
     dach = told["segments"][0]
     assert (dach["segment"], dach["goal"], dach["lead_value"]) == ("DACH", 300, "600")
     assert dach["close_rate"]["agreed"] == "0.04"

@@ -204,3 +204,26 @@ def test_a_bug_in_the_child_is_told_as_a_bug(own: Own) -> None:
 
     with pytest.raises(RuntimeError, match="rendering ended with 1"):
         write_confined(Wish(broken, "en", (), Brand(), own(), chart=False))
+
+
+@pytest.mark.parametrize(
+    "planted",
+    [
+        "<mj-text>{{ title }}<b></mj-text>",
+        '<mj-text color="red" padding=>x</mj-text>',
+        "</mj-hero>",
+        "<mj-column",
+    ],
+)
+def test_a_mistake_in_the_mjml_is_traced_to_the_templates_line(
+    tmp_path: Path, planted: str
+) -> None:
+    own = tmp_path / "parts" / "verdict.mjml"
+    own.parent.mkdir()
+    built_in = (templates_folder() / "parts" / "verdict.mjml").read_text(encoding="utf-8")
+    lines = built_in.replace("</mj-column>", f"{planted}\n</mj-column>").split("\n")
+    own.write_text("\n".join(lines), encoding="utf-8")
+    number = next(n for n, line in enumerate(lines, 1) if line.strip() == planted)
+
+    with pytest.raises(ConfigError, match=rf"verdict\.mjml, line {number}: "):
+        render(edition(), templates=tmp_path, chart=False)

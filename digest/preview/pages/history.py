@@ -21,7 +21,7 @@ from digest.editions import mid_month
 from digest.errors import DigestError
 from digest.history import facts
 from digest.ledger import Delivery, RunState, State, read_ledger
-from digest.preview.address import UnknownError, path_of
+from digest.preview.address import NotAllowedError, UnknownError, path_of
 from digest.preview.frame import Opened, opened, with_pictures
 from digest.preview.guard import FRAME_POLICY
 from digest.preview.page import Asked, Page
@@ -62,7 +62,7 @@ def history(asked: Asked) -> Response:
     found = facts(reader, settings, day=None, last=RUNS)
     return asked.page(
         "history.html",
-        open=_open(found, settings),
+        open=_open(asked, found, settings),
         runs=[_run(asked.words, one) for one in found["runs"]],
         ledger=found["ledger"],
         record=_record(asked, reader, settings),
@@ -78,12 +78,11 @@ def one_date(asked: Asked) -> Response:
     settings, reader = ledger
     day = _day(asked, reader, settings)
     found = facts(reader, settings, day=day, last=RUNS)
-    mine = f"{settings.id}/{day}"
-    again = ("recompose", "1") in asked.query
+    again = _again(asked)
     return asked.page(
         "history_date.html",
         day=day,
-        open=[one for one in _open(found, settings) if one["key"].startswith(mine)],
+        open=_open(asked, found, settings, of=f"{settings.id}/{day}"),
         runs=[_run(asked.words, one) for one in found["runs"]],
         zone=settings.timezone,
         compared=_compared(asked, reader, settings, day) if again else None,
@@ -91,6 +90,13 @@ def one_date(asked: Asked) -> Response:
         stored=lambda run, n: _stored(asked, day, run, n),
         local=local,
     )
+
+
+def _again(asked: Asked) -> bool:
+    given = [text for key, text in asked.query if key == "recompose"]
+    if len(given) > 1 or not {*given} <= {"0", "1"}:
+        raise NotAllowedError("recompose", ", ".join(given), "0, 1")
+    return given == ["1"]
 
 
 def _with(asked: Asked, pair: str) -> str:
@@ -126,19 +132,27 @@ def _day(asked: Asked, reader: Reader, settings: Settings) -> date:
     return known[asked.parts["day"]]
 
 
-def _open(found: Mapping[str, Any], settings: Settings) -> list[dict[str, Any]]:
-    """The outcomes that a person has to settle, each with the commands that do."""
+def _open(
+    asked: Asked, found: Mapping[str, Any], settings: Settings, of: str = ""
+) -> list[dict[str, Any]]:
+    """The outcomes that a person has to settle, each with the commands that do.
+
+    Where recipients are left out there are no commands, as their keys name whom they are about.
+    """
+    anonymous = asked.desk.anonymous
     return [
         {
             **one,
+            "key": masked(one["key"]) if anonymous else one["key"],
             "since": datetime.fromisoformat(one["since"]),
             "commands": [
                 f"digest resolve {shlex.quote(one['key'])} --{decision} "
                 f"--config {shlex.quote(str(settings.path))}"
-                for decision in DECISIONS
+                for decision in (() if anonymous else DECISIONS)
             ],
         }
         for one in found["unknown"]
+        if one["key"].startswith(of)
     ]
 
 
@@ -407,7 +421,9 @@ def stored(asked: Asked) -> Response:
         "history_stored.html",
         day=day,
         one=one,
-        recipient=masked(one.recipient) if asked.view.masked else one.recipient,
+        recipient=masked(one.recipient)
+        if asked.view.masked or asked.desk.anonymous
+        else one.recipient,
         state=_state(asked.words, one.state),
         there=there,
         mail=mail,
@@ -432,7 +448,9 @@ def frame(asked: Asked) -> Response:
 
 
 def message(asked: Asked) -> Response:
-    """Answer the stored bytes as a file."""
+    """Answer the stored bytes as a file; they name their recipient."""
+    if asked.desk.anonymous:
+        raise UnknownError("file", "message", ("frame",))
     content = _bytes(asked)
     kind = "json" if content.startswith((b"{", b"[")) else "eml"
     name = f"{asked.digest}-{asked.parts['day']}-{asked.parts['number']}.{kind}"

@@ -604,5 +604,5 @@ def download(asked: Asked) -> Response:
 PAGES = (
     Page("/d/{digest}/what-if", page),
     Page("/d/{digest}/what-if.xlsx", download),
-    Page("/api/{digest}/what-if", as_json),
+    Page("/api/d/{digest}/what-if", as_json),
 )
