@@ -18,9 +18,11 @@ from digest.editions import (
     Months,
     compose_edition,
     counting_plan,
+    courses_of,
     drop_since,
     due,
     frozen_from,
+    measured_window,
     mid_month,
     upcoming,
 )
@@ -770,6 +772,34 @@ def test_learned_weights_pace_the_rows_and_not_the_calendar() -> None:
     monday = next(day.weight for day in found.days if day.day == june(8))
     assert friday == monday / 10
     assert found.scorecard.total.workdays != 22
+
+
+def test_the_courses_of_an_edition_are_those_that_its_rows_were_paced_by() -> None:
+    friday_off = Source({key: (1 if key[0].weekday() == 4 else 10) for key in steady().leads})
+    facts = replace(FACTS, weighting="historical")
+    asked = due(may(4), facts.calendar, months=facts.months)
+    assert asked.closes is not None
+    period = counting_plan(asked, months=facts.months).history
+    assert period is not None
+    history = friday_off.count(period)
+
+    closing = courses_of(facts, asked.closes, history, own=asked.month)
+    found = edition(may(4), friday_off, facts=facts)
+
+    assert found.closed is not None
+    assert closing[None].days == tuple(day for day in found.days if day.day in asked.closes.period)
+    assert closing["DACH"].history == courses_of(facts, asked.month, history)["DACH"].history
+    assert closing["DACH"].history != courses_of(facts, asked.closes, history)["DACH"].history
+
+
+def test_deals_are_measured_in_the_six_complete_months_before() -> None:
+    found = measured_window(june(15), "Europe/Zurich")
+
+    assert (found.start, found.end, found.timezone) == (
+        date(2025, 12, 1),
+        june(1),
+        "Europe/Zurich",
+    )
 
 
 def test_calendar_weighting_counts_every_day() -> None:

@@ -18,6 +18,7 @@ from digest.forecast import (
     forecast,
     forecast_from,
     hindsight,
+    outlook,
     prior,
     quantile,
 )
@@ -348,3 +349,16 @@ def test_more_leads_never_lower_a_forecast(
     assert (fewer.chance or 0) <= (more.chance or 0) + 1e-9
     assert actual <= fewer.low <= fewer.high
     assert 0.0 <= (fewer.chance or 0) <= 1.0
+
+
+def test_the_outlook_is_the_step_before_the_forecast() -> None:
+    ahead = outlook(KNOWN, counted=55, elapsed=Fraction(10), remaining=Fraction(12))
+    known = forecast_from(KNOWN, actual=55, elapsed=Fraction(10), remaining=Fraction(12), goal=140)
+
+    assert known is not None
+    assert ahead.shape == pytest.approx(25 + 55 / 1.5)
+    assert ahead.exposure == pytest.approx(25 / 6 + 10 / 1.5)
+    assert ahead.mean == pytest.approx(known.mean - 55)
+    assert ahead.variance == pytest.approx(
+        1.5 * ahead.mean + ahead.shape / ahead.exposure**2 * 12**2
+    )

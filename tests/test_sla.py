@@ -24,12 +24,14 @@ from digest.model import (
     SegmentDeals,
 )
 from digest.sla import (
+    Basis,
     Goal,
     GoalChange,
     Measured,
     Plan,
     RevenueGoal,
     Terms,
+    basis,
     cascaded_goal,
     drift,
     goal_for,
@@ -406,6 +408,26 @@ def test_the_last_sla_is_carried_forward_only_when_asked_and_says_so() -> None:
     assert [Note(NoteCode.CARRIED_FORWARD, "DACH", day=JUNE)] == list(carried.notes)
     own = only(goals(replace(both, carry_forward=True), MAY))
     assert (own.goal, own.notes) == (600, ())
+
+
+def test_the_basis_of_a_goal_is_what_it_is_computed_from() -> None:
+    later = replace(terms(rate="0.03"), valid_from=date(2026, 6, 10))
+    lagged = replace(plan(terms(), later, revenues=[revenue("600000", month=JULY)]), lag_months=1)
+
+    before, after = (basis(lagged, "DACH", JUNE, on=date(2026, 6, day)) for day in (9, 10))
+
+    assert (before.terms, before.month, before.revenue_goal) == (terms(), JULY, Decimal(600000))
+    assert after.terms == later
+    assert basis(lagged, "DACH", JUNE).terms == later
+    assert basis(lagged, "DACH", JULY) == Basis(later, date(2026, 8, 1), None)
+    assert basis(lagged, "DACH", date(2025, 12, 1)).terms is None
+
+
+def test_the_basis_of_a_plan_carried_forward_names_the_month_that_it_takes() -> None:
+    carried = replace(plan(), carry_forward=True)
+
+    assert basis(carried, "DACH", JULY).month == JUNE
+    assert basis(carried, "Nordics", JUNE).revenue_goal is None
 
 
 def test_nothing_is_carried_from_the_future() -> None:
