@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sqlite3
 import tempfile
-import time
 import tomllib
 from collections.abc import Mapping
 from dataclasses import replace
@@ -19,7 +18,7 @@ from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from digest import editions, scenarios
+from digest import editions
 from digest.cli import World, cli
 from digest.compose import compose
 from digest.model import DayCount, Origin, Scorecard, lead_counts
@@ -545,23 +544,3 @@ def test_the_lines_to_paste_show_the_difference_beside_the_new_figures() -> None
     assert {one.kind for one in differences(here, changes)} == {
         Input.CLOSE_RATE, Input.REVENUE_GOAL, Input.AHEAD, Input.WORKDAYS, Input.LEADS,
     }  # fmt: skip
-
-
-# ------------------------------------------------------------------------------------------ the time
-
-
-def test_fifty_segments_are_answered_within_the_budget() -> None:
-    forty = scenarios._CASES["forty-segments"]
-    case = replace(forty, regions=scenarios._many(50))
-    facts = scenarios._facts(case)
-    leads = scenarios._source(case, facts)
-    found = scenarios._compose(case, facts, leads, case.on, None)
-    here = situation(facts, found.edition, found.history)
-    assert len(here.segments) == 50
-    changes = changes_of(here, ("close_rate", "4.5%"), ("workdays", "21"))
-    took = []
-    for _ in range(7):
-        start = time.process_time()
-        answer(here, changes)
-        took.append(time.process_time() - start)
-    assert min(took) <= 0.1

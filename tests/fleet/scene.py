@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import multiprocessing
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
+from multiprocessing.pool import Pool
 from typing import Any
 
 from digest.fleet.planner import Planned, plan
@@ -81,3 +85,13 @@ def jobs_of(place: Postgres) -> list[tuple[str, date]]:
         "WHERE task_name = 'deliver' AND status IN ('todo', 'doing') ORDER BY priority DESC, id",
     )
     return [(digest, day) for digest, day in found]
+
+
+@contextmanager
+def forked_pool(size: int) -> Iterator[Pool]:
+    """Processes that need not import everything anew; newer Pythons warn of threads, which stay here."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        pool = multiprocessing.get_context("fork").Pool(size)
+    with pool:
+        yield pool

