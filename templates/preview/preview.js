@@ -37,6 +37,9 @@ async function renew() {
   if (busy || shown === wanted) return;
   busy = true;
   const asked = wanted;
+  // The mail is asked for beside the page around it; while a file is broken it is the last good one.
+  const frame = document.getElementById("frame");
+  if (frame) frame.src = frame.getAttribute("src");
   try {
     const answer = await fetch(location.href);
     if (answer.redirected) {
@@ -74,7 +77,7 @@ function place(next) {
     const address = fresh.getAttribute("src");
     exchange(main, next.getElementById("main"), old.closest(".sheet"));
     old.title = fresh.title;
-    old.src = address;
+    if (old.getAttribute("src") !== address) old.src = address;
   } else {
     main.replaceChildren(...next.getElementById("main").childNodes);
     if (active) document.getElementById(active)?.focus();
