@@ -3,9 +3,8 @@
     python benchmarks/preview.py
 
 Measured: `digest preview` from the command to its first answer and to the first page; a view with
-another language or form; a what-if of sixty segments; from a saved template and from a typed figure to new
-pixels; and what 200 reloads leave in memory. The alternative beside the reload is what people do without it:
-`digest render` and opening the file.
+another language or form; a what-if of sixty segments; from a typed figure to new pixels; and what 200 reloads
+leave in memory. From a saved template to new pixels: `preview_reload.py`.
 """
 
 from __future__ import annotations
@@ -102,29 +101,19 @@ def sixty_segments() -> list[float]:
     return [seconds_of(lambda: answer(here, changes)) for _ in range(20)]
 
 
-def saves(page: Page, shop: Workshop, count: int) -> list[float]:
+def saves(page: Page, shop: Workshop, count: int) -> None:
+    """Save a template so often, and see each of them."""
     path = shop.own("parts/verdict.mjml")
     text = path.read_text(encoding="utf-8")
-    taken = []
     for n in range(count):
         marker = f"Save {n}. "
-        frame = page.frame_locator("#frame").get_by_text(marker).first
-        began = time.perf_counter()
         path.write_text(text.replace("{{ headline }}", f"{marker}{{{{ headline }}}}", 1), "utf-8")
-        frame.wait_for(timeout=15_000)
-        page.evaluate("() => new Promise(done => requestAnimationFrame(() => done()))")
-        taken.append(time.perf_counter() - began)
-        time.sleep(0.2)
-    return taken
+        page.frame_locator("#frame").get_by_text(marker).first.wait_for(timeout=15_000)
 
 
 def resident_mb() -> float:
     pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
-
-
-def rendered_by_hand(command: Sequence[str]) -> None:
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)  # noqa: S603 - this program itself
 
 
 def main() -> None:
@@ -140,7 +129,6 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder) / "demo" / "digest.toml"
         demo.run(config.parent, wanted=DAY_AFTER)
-        rendered = [*COMMAND, "render", str(config), "--out", f"{folder}/out"]
         with workshop(copied(config, Path(folder) / "own")) as shop, sync_playwright() as driver:
             row("another view", views(shop, build_opener(HTTPCookieProcessor(CookieJar()))), "300")
             browser = driver.chromium.launch(executable_path=str(PROGRAM), args=list(OPTIONS))
@@ -151,14 +139,11 @@ def main() -> None:
             typed = [page.evaluate(CHANGE, f"3.{n}%") / 1000 for n in range(1, 21)]
             row("a typed figure to new pixels", typed, "300")
             page.goto(f"{shop.base}/d/demo")
-            saves(page, shop, 3)
-            row("a saved template to new pixels", saves(page, shop, 20), "300")
+            saves(page, shop, 20)
             before = resident_mb()
             saves(page, shop, asked.reloads)
             grown = resident_mb() - before
             browser.close()
-        by_hand = [seconds_of(lambda: rendered_by_hand(rendered)) for _ in range(5)]
-        row("alternative: `digest render`, before opening the file", by_hand)
     print(f"\n{asked.reloads} reloads: {grown:+.1f} MB (promise: 20 for 500)")
 
 
