@@ -54,7 +54,7 @@ def ways(settings: Settings | None) -> Mapping[str, Way]:
     """Return where tests may go, by what the form sends; nowhere for scenarios without settings."""
     if settings is None:
         return {}
-    tests = settings.tests
+    tests = settings.trials
     found = {}
     if tests.mail is not None:
         found = {
@@ -80,7 +80,7 @@ def send(
     for language in languages:
         result = test_send(
             edition=edition,
-            channels={"slack" if way.channel is settings.tests.slack else "mail": way.channel},
+            channels={"slack" if way.channel is settings.trials.slack else "mail": way.channel},
             recipient=replace(way.recipient, language=language),
             render=lambda shown, reader: message_for(settings, shown, reader),
             packers=PACKERS,

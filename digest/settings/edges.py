@@ -18,7 +18,7 @@ from digest.settings.mistakes import clip, shown, unknown
 from digest.settings.reading import Reading, Table
 from digest.settings.recipients import address_problem, check_recipients, check_wishes
 from digest.settings.sections import AlertsSection, FollowUpSection, PreviewSection
-from digest.settings.values import Alerts, Tests
+from digest.settings.values import Alerts, Trials
 
 T = TypeVar("T")
 _MOST_CHANNELS = 100
@@ -217,17 +217,17 @@ def alerts_of(reading: Reading, channels: Mapping[str, Channel]) -> Alerts:
     return Alerts(mail, made.get("slack"))
 
 
-def tests_of(reading: Reading, channels: Mapping[str, Channel]) -> Tests:
+def trials_of(reading: Reading, channels: Mapping[str, Channel]) -> Trials:
     """Return to whom the preview may send a test; to nobody without [preview]."""
     section = reading.section(PreviewSection, "preview")
     if section is None:
-        return Tests()
+        return Trials()
     for address in section.test_recipients:
         if problem := address_problem(address):
             reading.mistakes.add(("preview", "test_recipients"), problem)
-            return Tests()
+            return Trials()
     mail = next((one for one in channels.values() if one.form == "mime"), None)
-    return Tests(mail, section.test_recipients, _test_channel(reading, channels, section))
+    return Trials(mail, section.test_recipients, _test_channel(reading, channels, section))
 
 
 def _test_channel(

@@ -29,7 +29,7 @@ from digest.settings.edges import (
     connector_of,
     deals_of,
     follow_up_of,
-    tests_of,
+    trials_of,
 )
 from digest.settings.fiscal import read_periods
 from digest.settings.ledgers import LedgerSection, ledger_of
@@ -124,7 +124,7 @@ def assemble(path: Path, data: Table, mistakes: Mistakes) -> Settings | None:
     follow_up = follow_up_of(reading, connector)
     channels = channels_of(reading, plan.segments if plan else None)
     alerts = alerts_of(reading, channels)
-    tests = tests_of(reading, channels)
+    trials = trials_of(reading, channels)
     heartbeat = _heartbeat(reading)
     ledger = ledger_of(reading)
     templates = _templates(reading, head)
@@ -176,7 +176,7 @@ def assemble(path: Path, data: Table, mistakes: Mistakes) -> Settings | None:
         brand=brand,
         fiscal_periods=periods,
         alerts=alerts,
-        tests=tests,
+        trials=trials,
         heartbeat=heartbeat,
         metrics_file=reading.folder / head.metrics_file if head.metrics_file else None,
         account=head.account,

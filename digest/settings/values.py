@@ -50,7 +50,7 @@ class Alerts:
 
 
 @dataclass(frozen=True)
-class Tests:
+class Trials:
     """To whom the preview may send a test, and by what.
 
     Attributes:
@@ -81,7 +81,7 @@ class Settings:
         on_partial: whether deals or follow-up that do not answer hold it too, while there is time.
         notify_team_when_held: the recipients of a held edition get one plain line.
         unassigned_leads, unassigned_share: from here on leads without a segment call for a warning.
-        alerts: whom to tell. tests: to whom the preview may send a test.
+        alerts: whom to tell. trials: to whom the preview may send a test.
         heartbeat: address of the dead-man's switch, None for none.
         metrics_file: where figures for Prometheus are written after each send, None for nowhere.
         account: what the limits of the source belong to, where a fleet cannot tell; None for what it can.
@@ -128,7 +128,7 @@ class Settings:
     brand: Brand
     fiscal_periods: tuple[FiscalPeriod, ...]
     alerts: Alerts = Alerts()
-    tests: Tests = Tests()
+    trials: Trials = Trials()
     heartbeat: Secret | None = None
     metrics_file: Path | None = None
     account: str | None = None

@@ -7,6 +7,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
 from email import message_from_bytes
 from email.policy import default
@@ -14,8 +15,13 @@ from pathlib import Path
 
 import pytest
 
+from digest.errors import ConfigError
 from digest.ledger import State
 from digest.preview.trial import MOST, WITHIN, Allowance
+from digest.settings import load
+from digest.settings.values import Trials
+from tests.fakes.slack import CHANNEL, SlackServer
+from tests.fakes.slack import running as slack_running
 from tests.fakes.smtp import Fault, SmtpServer, running
 from tests.preview.conftest import BASE, Stage, clock, staged
 
@@ -170,3 +176,54 @@ def test_the_source_is_asked_again_at_most_once_a_minute(demo: Path) -> None:
     assert late.status_code == 303
     assert late.headers["location"] == "/d/demo?tab=text"
     assert stage.desk._subjects["demo"] is not first
+
+
+def test_a_test_is_posted_to_the_channel_for_tests(demo: Path) -> None:
+    with slack_running(SlackServer()) as workspace:
+        stage = staged(demo)
+        settings = load(demo, environment={})
+        stage.desk.put([replace(settings, trials=Trials(slack=workspace.bot()))])
+
+        status, page = send(stage, to=CHANNEL)
+
+        assert status == 200
+        assert "test sent" in page
+        assert [post.channel for post in workspace.posts] == [CHANNEL]
+        assert "[TEST]" in str(workspace.posts[0].message)
+
+
+SLACK = """
+[channels.slack]
+token = { env = "TOKEN" }
+channel = "C0LEADS0001"
+"""
+
+
+@pytest.mark.parametrize(
+    ("channels", "written", "said"),
+    [
+        (SLACK, 'slack_channel = "C0TESTS0001"', None),
+        (SLACK, 'slack_channel = "C0LEADS0001"', "channel of the readers"),
+        (SLACK, 'slack_channel = "tests"', "allowed: an id such as"),
+        ("", 'slack_channel = "C0TESTS0001"', "needs [channels.slack] with a token"),
+        ("", 'test_recipients = "me"', "me"),
+        ("", "test_recipient = []", "did you mean 'test_recipients'"),
+    ],
+)
+def test_whom_tests_may_reach_is_checked_when_the_settings_are_read(
+    demo: Path, tmp_path: Path, channels: str, written: str, said: str | None
+) -> None:
+    folder = tmp_path / "own"
+    shutil.copytree(demo.parent, folder)
+    config = folder / demo.name
+    text = config.read_text().partition("# `digest demo --serve`")[0]
+    config.write_text(f"{text}{channels}\n[preview]\n{written}\n")
+    environment = {"TOKEN": "xoxb-1-2-planted"}
+
+    if said is None:
+        assert load(config, environment=environment).trials.slack is not None
+        return
+    with pytest.raises(ConfigError, match=re.escape(said)) as refused:
+        load(config, environment=environment)
+    assert "preview" in str(refused.value)
+    assert "line " in str(refused.value)
