@@ -485,16 +485,27 @@ def typed(draw: st.DrawFn) -> tuple[str, list[tuple[str, str]]]:
     return name, texts
 
 
-@settings(
-    max_examples=effort(12, 500),
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-)
+SLOW = (HealthCheck.too_slow, HealthCheck.data_too_large)
+
+
+@settings(max_examples=effort(12, 60), deadline=None, suppress_health_check=SLOW)
 @given(typed())
 def test_every_what_if_is_what_a_run_with_these_values_says(
     asked: tuple[str, list[tuple[str, str]]],
 ) -> None:
-    name, texts = asked
+    is_a_real_run(*asked)
+
+
+@pytest.mark.long
+@settings(max_examples=500, deadline=None, suppress_health_check=SLOW)
+@given(typed())
+def test_five_hundred_what_ifs_are_what_runs_with_these_values_say(
+    asked: tuple[str, list[tuple[str, str]]],
+) -> None:
+    is_a_real_run(*asked)
+
+
+def is_a_real_run(name: str, texts: list[tuple[str, str]]) -> None:
     here = of(name)
     changes, problems = read(here, texts)
     refused = {problem.key.partition(":")[0] for problem in problems}
