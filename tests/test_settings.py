@@ -507,11 +507,14 @@ def test_a_file_that_is_absent_too_large_or_no_text_is_named(tmp_path: Path) -> 
     ids=lambda text: text[:12] or "empty",
 )
 def test_a_hostile_file_is_refused_within_two_seconds(text: str) -> None:
+    mistakes_in("")  # what is imported once is not the file's doing
+    # Counting branches makes every line several times as slow.
+    seconds = 2 if sys.gettrace() is None else 10
     start = time.process_time()
 
     found = mistakes_in(text)
 
-    assert time.process_time() - start < 2
+    assert time.process_time() - start < seconds
     assert all(len(sentence) < 1000 for sentence in found)
     assert len(found) <= 60
 

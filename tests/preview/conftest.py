@@ -109,11 +109,12 @@ def asked_by_pages(log: Path) -> set[str]:
     return {host for host in hosts if host}
 
 
-@pytest.fixture(scope="session")
+# Of one module: the driver keeps an event loop in its thread for as long as it lives.
+@pytest.fixture(scope="module")
 def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    """One Chromium for all tests; evil.test is this machine, as a rebound name would be.
+    """A Chromium; evil.test is this machine, as a rebound name would be.
 
-    At the end no page of any test may have asked another machine.
+    At the end no page of its tests may have asked another machine.
     """
     log = tmp_path_factory.mktemp("network") / "log.json"
     options = [*OPTIONS, "--host-resolver-rules=MAP evil.test 127.0.0.1", f"--log-net-log={log}"]
