@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from http.cookiejar import CookieJar
 from pathlib import Path
 from urllib.request import HTTPCookieProcessor, OpenerDirector, build_opener
@@ -128,7 +129,7 @@ def main() -> None:
     row("what-if of 60 segments, the answer", sixty_segments(), "100 for 50")
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder) / "demo" / "digest.toml"
-        demo.run(config.parent, wanted=DAY_AFTER)
+        demo.run(config.parent, wanted=DAY_AFTER - timedelta(1))
         with workshop(copied(config, Path(folder) / "own")) as shop, sync_playwright() as driver:
             row("another view", views(shop, build_opener(HTTPCookieProcessor(CookieJar()))), "300")
             browser = driver.chromium.launch(executable_path=str(PROGRAM), args=list(OPTIONS))
