@@ -191,11 +191,6 @@ class Desk:
             return Subject(same, known.answers)
         return replace(known, newest=settings)
 
-    def newest(self, digest: str) -> Settings | None:
-        """Return the settings that a refresh asks with; None for the scenarios' own."""
-        subject = self._subjects.get(digest)
-        return None if subject is None else subject.newest or subject.settings
-
     def refresh(self, digest: str) -> timedelta | None:
         """Forget what the sources of a digest answered; the next page asks them again.
 

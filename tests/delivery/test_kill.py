@@ -24,7 +24,16 @@ from digest.ledger import Claim, Owner, Place, Postgres, State, open_ledger
 from digest.ledger.store import Ledger
 from digest.model import Edition
 from digest.render.mime import pack
-from tests.delivery.scene import TODAY, a_relay, an_edition, fork, from_json, render, to_json
+from tests.delivery.scene import (
+    TODAY,
+    Unfenced,
+    a_relay,
+    an_edition,
+    fork,
+    from_json,
+    render,
+    to_json,
+)
 from tests.effort import effort
 from tests.fakes.smtp import SmtpServer, running
 
@@ -322,21 +331,6 @@ def test_a_process_that_sleeps_past_its_lease_sends_no_second_mail_however_often
 
 
 # ------------------------------------------------------------------------- a suite that cannot fail
-
-
-class Unfenced(Ledger):
-    """What the product must not be: it sends without writing down beforehand that it will."""
-
-    def commit(self, claim: Claim) -> bool:
-        del claim
-        return True
-
-    def record(
-        self, claim: Claim, state: State, note: str, *, next_at: datetime | None = None
-    ) -> bool:
-        if state is State.SENT:
-            super().commit(claim)
-        return super().record(claim, state, note, next_at=next_at)
 
 
 def test_without_the_write_ahead_the_kill_sweep_finds_a_duplicate(

@@ -7,7 +7,7 @@ import random
 import signal
 import time
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -15,9 +15,10 @@ import pytest
 from digest.dispatch import Now, Report
 from digest.errors import ConnectorError, Reason
 from digest.journal import Journal
-from digest.ledger import Claim, Postgres, State
+from digest.ledger import Postgres
 from digest.ledger.store import Ledger
 from digest.settings import Settings
+from tests.delivery.scene import Unfenced
 from tests.effort import effort
 from tests.fleet.scene import rows
 from tests.fleet.stage import Stage, a_stage, served_with
@@ -29,21 +30,6 @@ MANY, KILLS = effort(24, 400), effort(3, 20)
 def stage(tmp_path: Path, pg: Postgres) -> Iterator[Stage]:
     with a_stage(tmp_path, pg, reply_delay=0.02) as found:
         yield found
-
-
-class Unfenced(Ledger):
-    """What the product must not be: it sends without writing down beforehand that it will."""
-
-    def commit(self, claim: Claim) -> bool:
-        del claim
-        return True
-
-    def record(
-        self, claim: Claim, state: State, note: str, *, next_at: datetime | None = None
-    ) -> bool:
-        if state is State.SENT:
-            super().commit(claim)
-        return super().record(claim, state, note, next_at=next_at)
 
 
 def killed_at_random(stage: Stage, seed: int) -> None:
