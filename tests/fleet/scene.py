@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -88,10 +87,10 @@ def jobs_of(place: Postgres) -> list[tuple[str, date]]:
 
 
 @contextmanager
-def forked_pool(size: int) -> Iterator[Pool]:
-    """Processes that need not import everything anew; newer Pythons warn of threads, which stay here."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        pool = multiprocessing.get_context("fork").Pool(size)
+def pool_of(size: int) -> Iterator[Pool]:
+    """Processes of a server without threads: a copy of this one could wait for ever for a thread's lock."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    pool = context.Pool(size)
     with pool:
         yield pool

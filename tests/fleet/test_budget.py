@@ -19,7 +19,7 @@ from digest.ledger import Postgres, fleet
 from digest.ledger.store import Ledger
 from digest.settings import Settings
 from tests.effort import effort
-from tests.fleet.scene import an_entry, enrol, forked_pool, open_fleet, rows, utc_now
+from tests.fleet.scene import an_entry, enrol, open_fleet, pool_of, rows, utc_now
 from tests.fleet.stage import Stage, a_stage, served_with
 
 RATE = 20.0
@@ -37,7 +37,7 @@ def take_for(place: Postgres, account: str, seconds: float) -> list[float]:
 
 
 def test_four_processes_share_one_pace_and_obey_a_retry_after(ledger: Ledger, pg: Postgres) -> None:
-    with forked_pool(4) as pool:
+    with pool_of(4) as pool:
         calls = pool.starmap(take_for, [(pg, "portal", effort(2.0, 8.0))] * 4)
         quiet = effort(1.5, 12.0)
         SharedPace(lambda: ledger, "portal", RATE).slow_down(0.0, quiet)

@@ -20,10 +20,10 @@ from tests.effort import effort
 from tests.fleet.scene import (
     an_entry,
     enrol,
-    forked_pool,
     jobs_of,
     open_fleet,
     plan_now,
+    pool_of,
     rows,
     runs_of,
     utc_now,
@@ -40,7 +40,7 @@ def plan_in_a_process(place: Postgres) -> int:
 def test_four_planners_plan_each_due_edition_once(ledger: Ledger, pg: Postgres) -> None:
     enrol(ledger, [an_entry(f"c{n}", account=f"a{n % 50}") for n in range(MANY)])
 
-    with forked_pool(4) as pool:
+    with pool_of(4) as pool:
         planned = pool.map(plan_in_a_process, [pg] * 4)
 
     assert sum(planned) == MANY
