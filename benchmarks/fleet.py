@@ -22,10 +22,11 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from itertools import chain
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -44,7 +45,7 @@ from digest.model import LeadCounts, Origin, Period, Segment, lead_counts
 from tests.delivery.scene import empty_postgres, run_in
 from tests.fakes.smtp import SmtpServer
 from tests.fakes.smtp import running as mailing
-from tests.servers import start_postgresql
+from tests.servers import Server, start_postgresql
 
 DEFAULTS = """\
 timezone = "UTC"
@@ -142,7 +143,8 @@ class Result:
     seconds: float = 0.0
     latest: tuple[float, float] = (0.0, 0.0)  # seconds until half and 95 % were out
     rss: tuple[int, ...] = ()  # MB of the largest worker, at each tenth
-    cpu: float = 0.0  # CPU seconds of the workers that lived to the end
+    # CPU ms an edition, once the workers have warmed up: of the workers, the database, the relay.
+    cpu: tuple[float, ...] = ()
 
 
 @dataclass
@@ -183,7 +185,7 @@ def a_relay(folder: Path) -> Iterator[Relay]:
         process.join(10)
 
 
-def start(place: Postgres, concurrency: int, profile: str | None, stats: Path) -> int:
+def start(place: Postgres, concurrency: int, profile: str | None) -> int:
     """Start one worker process and return its id."""
     child = os.fork()
     if child:
@@ -202,8 +204,6 @@ def start(place: Postgres, concurrency: int, profile: str | None, stats: Path) -
         if profile:
             _profile_threads(desk, profile)
         code = worker.run(desk, None)
-        used = time.process_time()
-        (stats / str(os.getpid())).write_text(f"{used}")
     finally:
         os._exit(code)
 
@@ -229,6 +229,23 @@ def _profile_threads(desk: Desk, file: str) -> None:
     desk.deliver = deliver  # type: ignore[method-assign,assignment] # measured, not changed
 
 
+def cpu_of(pid: int | None) -> float:
+    """Return the CPU seconds of a process and its children, those that have ended too; 0 for none."""
+    if pid is None:
+        return 0.0
+    try:
+        own = sum(map(int, Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:15]))
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except OSError:
+        return 0.0
+    return own / os.sysconf("SC_CLK_TCK") + sum(map(cpu_of, map(int, children)))
+
+
+def postmaster(server: Server) -> int:
+    """Return the process of which all others of a database server are children."""
+    return int((server.folder / "postmaster.pid").read_text().split()[0])
+
+
 def rss_of(pid: int) -> int:
     try:
         pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
@@ -244,27 +261,28 @@ class Crew:
     place: Postgres
     concurrency: int
     profile: str | None
-    stats: Path
     children: list[int] = field(default_factory=list)
+    ended: float = 0.0  # CPU seconds of those that have ended
 
     def start(self) -> None:
         """Start one more."""
-        self.children.append(start(self.place, self.concurrency, self.profile, self.stats))
+        self.children.append(start(self.place, self.concurrency, self.profile))
 
     def end(self, child: int, number: signal.Signals) -> None:
         """End one and wait for it."""
         self.children.remove(child)
         with suppress(ProcessLookupError):
             os.kill(child, number)
-        os.waitpid(child, 0)
+        used = os.wait4(child, 0)[2]
+        self.ended += used.ru_utime + used.ru_stime
 
     def largest(self) -> int:
         """Return the MB of the largest."""
         return max(rss_of(child) for child in self.children)
 
     def cpu(self) -> float:
-        """Return the CPU seconds of those that ended by themselves."""
-        return sum(float(one.read_text()) for one in self.stats.iterdir())
+        """Return the CPU seconds of all, whether they live or not."""
+        return self.ended + sum(map(cpu_of, self.children))
 
 
 @dataclass(frozen=True)
@@ -282,16 +300,21 @@ class Way:
 
 def run(way: Way) -> Result:
     folder = Path(tempfile.mkdtemp(prefix="digest-fleet-"))
-    place = empty_postgres(start_postgresql())
-    (folder / "stats").mkdir()
-    crew = Crew(place, way.concurrency, way.profile, folder / "stats")
+    server = start_postgresql()
+    place = empty_postgres(server)
+    crew = Crew(place, way.concurrency, way.profile)
     try:
         with a_relay(folder) as relay:
             planned_in = _planned(way, folder, place, relay)
             began = time.monotonic()
             for _ in range(way.workers):
                 crew.start()
-            rss, kills = _watched(way, crew)
+            meters = (
+                crew.cpu,
+                partial(cpu_of, postmaster(server)),
+                partial(cpu_of, relay.process.pid),
+            )
+            rss, kills, cpu = _watched(way, crew, meters)
             seconds = time.monotonic() - began
             latest = _latest(place)
             for child in [*crew.children]:
@@ -304,7 +327,7 @@ def run(way: Way) -> Result:
                 seconds=seconds,
                 latest=latest,
                 rss=tuple(rss),
-                cpu=crew.cpu(),
+                cpu=cpu,
             )
     finally:
         for child in [*crew.children]:
@@ -332,14 +355,24 @@ def _planned(way: Way, folder: Path, place: Postgres, relay: Relay) -> float:
     return time.monotonic() - began
 
 
-def _watched(way: Way, crew: Crew) -> tuple[list[int], int]:
-    """Wait until the queue is empty, killing workers; return their size by tenths, and the kills."""
+def _watched(
+    way: Way, crew: Crew, meters: Sequence[Callable[[], float]]
+) -> tuple[list[int], int, tuple[float, ...]]:
+    """Wait until the queue is empty, killing workers.
+
+    Returns:
+        The workers' size by tenths, the kills, and what each meter of CPU seconds says for an edition, in
+        ms, after the first fifth: until then a worker imports and compiles.
+    """
     chance = random.Random(way.count)  # noqa: S311 - reproducible
     rss, kills = [0] * 10, 0
     next_reap = time.monotonic() + 5
+    warm: tuple[int, list[float]] | None = None
     while left := _jobs_left(crew.place):
         time.sleep(0.25)
         done = way.count - left
+        if warm is None and done >= way.count / 5:
+            warm = (done, [meter() for meter in meters])
         tenth = min(9, done * 10 // way.count)
         rss[tenth] = max(rss[tenth], crew.largest())
         if kills < way.kills and done > (kills + 0.5) * way.count / (way.kills + 1):
@@ -349,7 +382,9 @@ def _watched(way: Way, crew: Crew) -> tuple[list[int], int]:
         if time.monotonic() > next_reap:
             next_reap = time.monotonic() + 5
             _reap(crew.place)
-    return rss, kills
+    since, before = warm or (0, [0.0] * len(meters))
+    spent = zip((meter() for meter in meters), before, strict=True)
+    return rss, kills, tuple((now - then) / (way.count - since) * 1000 for now, then in spent)
 
 
 def _counted(way: Way, truth: Path, place: Postgres) -> Result:
@@ -429,13 +464,15 @@ def main() -> None:
 
 
 def show(one: Result) -> None:
-    per_edition = one.cpu / one.editions * 1000
+    workers, database, relay = one.cpu
     print(
         f"{one.name}: {one.sent_once:,} of {one.editions:,} editions sent once in {one.seconds:.0f} s "
         f"({one.editions / one.seconds:.1f}/s), {one.duplicates} duplicates, {one.lost} lost, "
         f"{one.unknown} unknown, {one.kills} kills\n"
         f"  planned in {one.planned_in:.1f} s; half out after {one.latest[0]:.0f} s, 95 % after "
-        f"{one.latest[1]:.0f} s; {per_edition:.0f} ms CPU of the workers an edition\n"
+        f"{one.latest[1]:.0f} s\n"
+        f"  CPU an edition: workers {workers:.0f} ms, database {database:.0f} ms, relay {relay:.0f} ms, "
+        f"together {sum(one.cpu):.0f} ms\n"
         f"  largest worker by tenths: {' '.join(f'{mb}' for mb in one.rss)} MB",
         flush=True,
     )

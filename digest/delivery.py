@@ -177,6 +177,8 @@ class _Job:
     repeated: set[str] = field(default_factory=set)
     # What a recipient's line says besides the outcome.
     remarks: dict[str, str] = field(default_factory=dict)
+    # What this call has frozen and not yet offered, by its hash.
+    frozen: dict[str, bytes] = field(default_factory=dict)
 
     def ends(self) -> bool:
         """Whether nothing more may be started in this call."""
@@ -193,6 +195,11 @@ class _Job:
         return self.ledger.deliveries(
             self.digest_id, self.business_date, correction=self.correction
         )
+
+    def envelope(self, row: Delivery) -> Envelope:
+        """Return a delivery with its frozen bytes: those at hand, if they have the hash of the ledger's."""
+        content = self.frozen.pop(row.message, None)
+        return Envelope(row.key, row.recipient, content or self.ledger.message(row))
 
     def mark(self, state: RunState, note: str | None = None) -> None:
         self.ledger.mark_before_messages(
@@ -291,8 +298,8 @@ def send(
     before = {one.key: one for one in job.deliveries()}
     zone = edition.scorecard.period.timezone
     keys = _freeze_messages(job, lambda recipient: render(edition, recipient), zone, before)
-    _serve(job)
-    return SendResult(*_close(job, keys, before, zone), edition)
+    rows = _serve(job)
+    return SendResult(*_close(job, rows, keys, before, zone), edition)
 
 
 def expire(*, digest_id: str, business_date: date, ledger: Ledger, zone: str) -> SendResult:
@@ -372,7 +379,7 @@ def send_notice(
     keys = _freeze_messages(job, render, zone, before)
     _pass(job, [row for row in job.deliveries() if row.state in WAITING])
     ledger.expire(job.digest_id, business_date)
-    return SendResult(*_close(job, keys, before, zone), None)
+    return SendResult(*_close(job, job.deliveries(), keys, before, zone), None)
 
 
 def test_send(
@@ -524,6 +531,7 @@ def _freeze_messages(
     run = (job.digest_id, job.business_date)
     if planned:
         job.ledger.plan(*run, planned, correction=job.correction)
+        job.frozen.update((one.sha256, one.content) for one in planned)
         job.hear("rendered", None)
         job.hook("messages frozen")
     if known.keys() - wanted.keys():
@@ -559,34 +567,41 @@ def normalised(recipient: Recipient) -> str:
 # ------------------------------------------------------------------------------ one pass, and retries
 
 
-def _serve(job: _Job) -> None:
-    """Serve whoever waits and look for what is unknown; wait for what this call may still do."""
-    _doubt_what_is_left(job)
+def _serve(job: _Job) -> Sequence[Delivery]:
+    """Serve whoever waits and look for what is unknown; wait for what this call may still do.
+
+    Returns:
+        The deliveries as they are then.
+    """
+    rows: Sequence[Delivery] = job.deliveries()
+    _doubt_what_is_left(job, rows)
     while not job.ends():
-        _repeat_what_is_remembered(job)
-        waiting, doubtful = _waiting(job), _doubtful(job)
+        rows = _repeat_what_is_remembered(job, rows)
+        waiting, doubtful = _waiting(job, rows), _doubtful(job, rows)
         if not waiting and not doubtful:
-            return
+            break
         at = min((*waiting.values(), *doubtful.values()))
         if at > job.clock():
             if not job.may_wait_for(at):
-                return
+                break
             if waiting:
                 job.tell(f"{len(waiting)} not served yet, next attempt {at:%H:%M} UTC")
             if doubtful:
                 job.tell(f"{len(doubtful)} of unknown outcome, next look {at:%H:%M} UTC")
             job.sleep((at - job.clock()).total_seconds())
-            continue
-        _look(job, [row for row, when in doubtful.items() if when <= job.clock()])
-        _pass(job, [row for row, when in waiting.items() if when <= job.clock()])
+        else:
+            _look(job, [row for row, when in doubtful.items() if when <= job.clock()])
+            _pass(job, [row for row, when in waiting.items() if when <= job.clock()])
+        rows = job.deliveries()
+    return rows
 
 
-def _waiting(job: _Job) -> dict[Delivery, datetime]:
+def _waiting(job: _Job, rows: Sequence[Delivery]) -> dict[Delivery, datetime]:
     """Return the deliveries that this call may try, each with the instant from which it may."""
     now = job.clock()
     return {
         row: max(row.next_at or now, job.paused.get(row.channel, now))
-        for row in job.deliveries()
+        for row in rows
         if row.state in WAITING
         and row.channel in job.channels
         and job.paused.get(row.channel) != _NEVER
@@ -623,16 +638,20 @@ def _give_back(job: _Job, taken: _Taken) -> None:
 # ---------------------------------------------------------------------------------- unknown outcomes
 
 
-def _repeat_what_is_remembered(job: _Job) -> None:
+def _repeat_what_is_remembered(job: _Job, rows: Sequence[Delivery]) -> Sequence[Delivery]:
     """Let an unknown outcome be tried once more, in this call, where the other side knows it again.
 
     Its memory is counted from the first attempt: the one that may have been taken.
+
+    Returns:
+        The deliveries as they are then.
     """
-    for row in job.deliveries():
+    repeated = len(job.repeated)
+    for row in rows:
         channel = job.channels.get(row.channel)
         if row.state is not State.UNKNOWN or not isinstance(channel, Remembers):
             continue
-        period = channel.remembers(Envelope(row.key, row.recipient, job.ledger.message(row)))
+        period = channel.remembers(job.envelope(row))
         if row.key in job.repeated or period is None:
             continue
         run = (job.digest_id, job.business_date)
@@ -644,11 +663,12 @@ def _repeat_what_is_remembered(job: _Job) -> None:
                 job.ledger.resolve(
                     row.key, Decision.RESEND, by="because its channel knows it again"
                 )
+    return rows if len(job.repeated) == repeated else job.deliveries()
 
 
-def _doubt_what_is_left(job: _Job) -> None:
+def _doubt_what_is_left(job: _Job, rows: Sequence[Delivery]) -> None:
     """Take up the unknown outcomes of earlier calls that their channel can look up."""
-    for row in job.deliveries():
+    for row in rows:
         channel = job.channels.get(row.channel)
         if row.state is not State.UNKNOWN or channel is None:
             continue
@@ -673,10 +693,10 @@ def _doubt(job: _Job, key: str, since: datetime) -> None:
     job.doubts[key] = _Doubt(since, coming if len(coming) == len(_LOOKS) else (now, *coming))
 
 
-def _doubtful(job: _Job) -> dict[Delivery, datetime]:
+def _doubtful(job: _Job, rows: Sequence[Delivery]) -> dict[Delivery, datetime]:
     return {
         row: job.doubts[row.key].looks[0]
-        for row in job.deliveries()
+        for row in rows
         if row.state is State.UNKNOWN and row.key in job.doubts and job.doubts[row.key].looks
     }
 
@@ -685,7 +705,7 @@ def _look(job: _Job, rows: Sequence[Delivery]) -> None:
     for row in rows:
         doubt = job.doubts[row.key]
         job.doubts[row.key] = replace(doubt, looks=doubt.looks[1:])
-        envelope = Envelope(row.key, row.recipient, job.ledger.message(row))
+        envelope = job.envelope(row)
         with job.channels[row.channel].session() as session:
             try:
                 # Only a session that can look leaves a doubt behind.
@@ -730,7 +750,7 @@ def _corrected(job: _Job, session: Session, row: Delivery) -> tuple[Envelope, st
     first = job.ledger.delivery(key)
     if first is None:
         return None
-    return Envelope(first.key, first.recipient, job.ledger.message(first)), first.note or ""
+    return job.envelope(first), first.note or ""
 
 
 # -------------------------------------------------------------------------------------- one delivery
@@ -796,7 +816,7 @@ def _attempt(
     began = job.clock()
     next_at = began + back_off(row.attempts)
     try:
-        envelope = Envelope(row.key, row.recipient, job.ledger.message(row))
+        envelope = job.envelope(row)
         words = _handed_over(job, session, row, envelope, gate)
     except OutcomeUnknownError as error:
         _record(job, row, claim, State.UNKNOWN, str(error))
@@ -917,17 +937,22 @@ def back_off(attempts: int) -> timedelta:
 
 
 def _close(
-    job: _Job, keys: frozenset[str], before: Mapping[str, Delivery], zone: str
+    job: _Job,
+    found: Sequence[Delivery],
+    keys: frozenset[str],
+    before: Mapping[str, Delivery],
+    zone: str,
 ) -> tuple[int, tuple[Outcome, ...]]:
     """Settle the run as far as it is over; return the exit code and what became of everybody."""
     if not job.in_time(job.clock()):
         job.ledger.expire(job.digest_id, job.business_date, correction=job.correction)
-    rows = [row for row in job.deliveries() if row.key in keys or row.state is State.UNKNOWN]
+        found = job.deliveries()
+    rows = [row for row in found if row.key in keys or row.state is State.UNKNOWN]
     # Of earlier days too, in every call until a person has settled them.
     rows += [
         row
-        for row in job.ledger.unknown()
-        if row.digest == job.digest_id and _run_of(row) != (job.business_date, job.correction)
+        for row in job.ledger.unknown(job.digest_id)
+        if _run_of(row) != (job.business_date, job.correction)
     ]
     if not any(row.state in (*WAITING, *AT_WORK) for row in rows):
         job.ledger.mark_run(

@@ -288,8 +288,8 @@ class _Watch:
         }
         with suppress(DigestError):
             reader = self._reader()
-            rows = reader.unknown() if reader else ()
-            found |= {row.key: row for row in rows if row.digest == self.settings.id}
+            rows = reader.unknown(self.settings.id) if reader else ()
+            found |= {row.key: row for row in rows}
         for one in found.values():
             whom = named(one.channel, one.recipient)
             yield alerts.unknown(self.scene, one.key, whom, one.note or "")

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from enum import StrEnum
 from functools import cache
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -191,6 +192,11 @@ class Planned:
     recipient: str
     content: bytes = field(repr=False)
     repeatable: bool = False
+
+    @property
+    def sha256(self) -> str:
+        """The hash under which the bytes are kept."""
+        return sha256(self.content).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from datetime import datetime
 from enum import Enum
-from typing import Protocol
+from typing import Any, Protocol
 
 from sqlalchemy import Connection, Engine
 
@@ -30,6 +30,10 @@ class Backend(Protocol):
     @property
     def engine(self) -> Engine:
         """Where each transaction begins with all that makes it safe."""
+
+    @property
+    def looking(self) -> Mapping[str, Any]:
+        """Execution options of a transaction of one statement that changes nothing."""
 
     def explained(self) -> AbstractContextManager[None]:
         """Turn the database's errors that a person can act on into LedgerError; others are bugs."""

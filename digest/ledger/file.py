@@ -7,12 +7,12 @@ import shutil
 import sqlite3
 import sys
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, create_engine, event, select
@@ -229,6 +229,11 @@ class SqliteBackend:
 
     def __str__(self) -> str:
         return f"ledger {self.path}"
+
+    @property
+    def looking(self) -> Mapping[str, Any]:
+        """No options: a transaction that only looks costs nothing more here."""
+        return {}
 
     def explained(self) -> AbstractContextManager[None]:
         """See `explained`."""

@@ -31,6 +31,8 @@ _DIGESTS = int.from_bytes(b"dige")
 # A host that is cut off in the middle lets go of the lock after this, before others give up waiting.
 _IDLE_SECONDS = 15
 _BUSY, _ONLY_READ = "digest_busy", "digest_only_read"  # execution options
+_ALONE = "AUTOCOMMIT"
+_TOLD = "digest_now"  # in a connection's info: the time that its transaction was told as it began
 _STATEMENT_SECONDS = 60
 # For libpq, unless the URL says otherwise: a connection that is cut is noticed within half a minute.
 _LIMITS: Mapping[str, Any] = {
@@ -57,6 +59,8 @@ class PostgresBackend:
         self._secrets = () if place.password is None else (place.password.reveal(),)
         with self.explained():
             self._engine = _engine(place, busy_seconds, only_read=only_read)
+        # On a connection that is kept all limits are the session's, so a statement can stand alone.
+        self.looking = {"isolation_level": _ALONE} if place.connections else {}
 
     def __str__(self) -> str:
         return self._name
@@ -73,8 +77,8 @@ class PostgresBackend:
     def now(self, connection: Connection, clock: Callable[[], datetime]) -> datetime:
         """Ask the server: hosts may disagree about the time, a lease may not."""
         del clock
-        now: datetime = connection.execute(select(func.clock_timestamp())).scalar_one()
-        return now
+        now: datetime | None = connection.info.pop(_TOLD, None)
+        return now or connection.execute(select(func.clock_timestamp())).scalar_one()
 
     def free(self) -> None:
         """Return None: the server does not tell."""
@@ -202,17 +206,27 @@ def _new_engine(place: Postgres) -> Engine:
 def _prepare(connection: Connection, *, kept: bool) -> None:
     """Begin with all that makes a transaction safe."""
     options = connection.get_execution_options()
+    if options.get("isolation_level") == _ALONE:
+        return
     limits = _limits(options[_BUSY])
     if kept:  # by session
         limits = {name: value for name, value in limits.items() if value != _KEPT_LIMITS[name]}
-    # LOCAL: the settings hold behind a pooler too, which gives each transaction another session.
-    begin = [f"SET LOCAL {name} TO '{value}'" for name, value in limits.items()]
+    # Of this transaction: they hold behind a pooler too, which gives each another session.
+    begin = [f"SELECT set_config('{name}', '{value}', true)" for name, value in limits.items()]
+    locks = [] if options[_ONLY_READ] else _locks(options.get(LOCK, Lock.ALL))
     if options[_ONLY_READ]:
         begin.append("SET TRANSACTION READ ONLY")
-    else:
-        begin += _locks(options.get(LOCK, Lock.ALL))
-    if begin:
-        connection.exec_driver_sql("; ".join(begin))
+    elif locks:
+        # Whoever locks asks for the time next, and it counts once nobody else writes.
+        begin += [*locks, "SELECT clock_timestamp()"]
+    connection.info.pop(_TOLD, None)
+    if not begin:
+        return
+    with connection.exec_driver_sql("; ".join(begin)) as told:
+        if locks:
+            while told.cursor.nextset():
+                pass
+            ((connection.info[_TOLD],),) = told.cursor.fetchall()
 
 
 def _limits(busy: int) -> Mapping[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import (
     ColumnElement,
+    CompoundSelect,
     Connection,
     FromClause,
     Integer,
@@ -27,6 +28,7 @@ from sqlalchemy import (
     insert,
     or_,
     select,
+    union_all,
     update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
@@ -132,10 +134,11 @@ class Reader:
         query = select(attempts).join(deliveries).where(*chosen)
         return self._all(query.order_by(attempts.c.key, attempts.c.generation), _as_attempt)
 
-    def unknown(self) -> tuple[Delivery, ...]:
-        """Return every delivery whose outcome a person has to settle, oldest first."""
+    def unknown(self, digest: str | None = None) -> tuple[Delivery, ...]:
+        """Return the deliveries whose outcome a person has to settle, of one digest or all, oldest first."""
         query = select(deliveries).where(deliveries.c.state == State.UNKNOWN)
-        oldest = query.order_by(deliveries.c.business_date, deliveries.c.key)
+        chosen = query if digest is None else query.where(deliveries.c.digest == digest)
+        oldest = chosen.order_by(deliveries.c.business_date, deliveries.c.key)
         return self._all(oldest, _as_delivery)
 
     def ended_runs(self, dates: Collection[date]) -> dict[tuple[str, date], RunState]:
@@ -153,8 +156,8 @@ class Reader:
 
     def edition(self, digest: str, business_date: date, *, correction: int = 0) -> str | None:
         """Return the frozen edition as JSON, None when none was frozen."""
-        run = self.run(digest, business_date, correction=correction)
-        return self._content(run.edition).decode() if run and run.edition else None
+        query = select(runs).where(*_run(runs, digest, business_date, correction))
+        return next(iter(self._editions(query.where(runs.c.edition.is_not(None)))), None)
 
     def sent_editions(
         self,
@@ -176,7 +179,7 @@ class Reader:
         """
         query = self._sent_runs(digest, before).limit(limit)
         chosen = query if since is None else query.where(runs.c.business_date >= since)
-        return tuple(self._content(row["edition"]).decode() for row in self._rows(chosen))
+        return self._editions(chosen)
 
     def previous_edition(self, digest: str, before: date) -> str | None:
         """Return the last edition really sent before a business date, as JSON."""
@@ -189,7 +192,7 @@ class Reader:
 
     def history(self, digest: str) -> History | None:
         """Return the closed months' counts that are kept of a digest."""
-        with self._transaction(Lock.NONE) as connection:
+        with self._look() as connection:
             return read_history(connection, digest)
 
     def message(self, delivery: Delivery) -> bytes:
@@ -217,15 +220,22 @@ class Reader:
         limited = query if before is None else query.where(runs.c.business_date < before)
         return limited.order_by(runs.c.business_date.desc())
 
+    def _editions(self, chosen: Select[Any]) -> tuple[str, ...]:
+        """Return the snapshots of some runs; read with them, so that they are one question."""
+        query = chosen.outerjoin(contents, runs.c.edition == contents.c.sha256)
+        rows = self._rows(query.add_columns(contents.c.content))
+        return tuple(self._checked(row["edition"], row["content"]).decode() for row in rows)
+
     def _content(self, sha256: str) -> bytes:
-        query = select(contents.c.content).where(contents.c.sha256 == sha256)
-        rows = self._rows(query)
-        if not rows:
+        rows = self._rows(select(contents.c.content).where(contents.c.sha256 == sha256))
+        return self._checked(sha256, rows[0]["content"] if rows else None)
+
+    def _checked(self, sha256: str, content: bytes | None) -> bytes:
+        if content is None:
             raise LedgerError(
                 f"{self._backend} no longer has the content {sha256[:12]}",
                 remedy="it was purged when its retention was over; its hash is all that is left",
             )
-        content: bytes = rows[0]["content"]
         if hashlib.sha256(content).hexdigest() != sha256:
             raise LedgerError(
                 f"{self._backend} is damaged: content {sha256[:12]} has changed",
@@ -235,11 +245,11 @@ class Reader:
 
     def _all(self, query: Select[Any], read: Callable[[RowMapping], T]) -> tuple[T, ...]:
         # Read inside, because a row that cannot be read is a damage like any other.
-        with self._transaction(Lock.NONE) as connection:
+        with self._look() as connection:
             return tuple(read(row) for row in connection.execute(query).mappings())
 
-    def _rows(self, query: Select[Any]) -> Sequence[RowMapping]:
-        with self._transaction(Lock.NONE) as connection:
+    def _rows(self, query: Select[Any] | CompoundSelect[Any]) -> Sequence[RowMapping]:
+        with self._look() as connection:
             return connection.execute(query).mappings().all()
 
     def transaction(self, lock: Lock | str = Lock.ALL) -> AbstractContextManager[Connection]:
@@ -268,16 +278,21 @@ class Reader:
         finally:
             self._kept = None
 
+    def _look(self) -> AbstractContextManager[Connection]:
+        """Open a transaction for one statement that changes nothing."""
+        options = self._backend.looking if self._kept is None else {}
+        return self._transaction(Lock.NONE, **options)
+
     @contextmanager
-    def _transaction(self, lock: Lock | str = Lock.ALL) -> Iterator[Connection]:
-        options = {LOCK: lock}
-        with self._backend.explained():
-            if self._kept is None:
-                with self._backend.engine.execution_options(**options).begin() as connection:
-                    yield connection
-            else:
-                with _begun(self._kept.execution_options(**options)):
-                    yield self._kept
+    def _transaction(self, lock: Lock | str = Lock.ALL, **options: object) -> Iterator[Connection]:
+        kept = self._kept
+        with (
+            self._backend.explained(),
+            self._backend.engine.connect() if kept is None else nullcontext(kept) as connection,
+            # Of the connection: an engine with options of its own costs more than a statement.
+            _begun(connection.execution_options(**{LOCK: lock}, **options)),
+        ):
+            yield connection
 
 
 class Ledger(Reader):
@@ -366,8 +381,8 @@ class Ledger(Reader):
             query = select(runs.c.edition).where(*run)
             if connection.execute(query).scalar_one() is None:
                 sha256 = _store(connection, text.encode())
-                connection.execute(update(runs).where(*run).values(edition=sha256))
-                _mark(connection, run, now, RunState.COLLECTED)
+                _mark(connection, run, now, RunState.COLLECTED, edition=sha256)
+                return text
             stored = select(contents.c.content).join(runs, runs.c.edition == contents.c.sha256)
             frozen: bytes = connection.execute(stored.where(*run)).scalar_one()
             return frozen.decode()
@@ -408,7 +423,7 @@ class Ledger(Reader):
                     "channel": one.channel,
                     "recipient": one.recipient,
                     "state": State.PENDING,
-                    "message": _store(connection, one.content),
+                    "message": one.sha256,
                     "repeatable": one.repeatable,
                     "generation": 0,
                     "attempts": 0,
@@ -418,6 +433,7 @@ class Ledger(Reader):
             ]
             if rows:
                 _refuse_closed(connection, digest, business_date, correction)
+                _insert_new(connection, contents, [_content_row(one.content) for one in planned])
                 _insert_new(connection, deliveries, rows)
             run = _run(runs, digest, business_date, correction)
             _mark(connection, run, now, RunState.SENDING)
@@ -454,13 +470,22 @@ class Ledger(Reader):
     def expire_before(self, digest: str, business_date: date) -> int:
         """End the runs of earlier dates that nobody came back to in time; return how many deliveries."""
         earlier = (runs.c.digest == digest, runs.c.business_date < business_date)
-        left = update(runs).where(*earlier, runs.c.state.not_in(ENDED), ~_has(AT_WORK))
+        left = (*earlier, runs.c.state.not_in(ENDED), ~_has(AT_WORK))
+        late = (
+            deliveries.c.digest == digest,
+            deliveries.c.business_date < business_date,
+            deliveries.c.state.in_(WAITING),
+        )
+        waiting = select(deliveries.c.key).where(*late)
+        # On most days there is nothing to end, and looking waits for nobody.
+        if not self._rows(union_all(select(runs.c.digest).where(*left), waiting).limit(1)):
+            return 0
         with self.change(digest) as (connection, now):
-            served = left.where(_has(State), ~_has(WAITING))
-            connection.execute(served.values(state=RunState.DONE, changed_at=now))
-            connection.execute(left.values(state=RunState.EXPIRED, changed_at=now))
-        chosen = (deliveries.c.digest == digest, deliveries.c.business_date < business_date)
-        return self._settle_waiting(digest, chosen, State.EXPIRED, None)
+            ended = {"changed_at": now}
+            served = update(runs).where(*left, _has(State), ~_has(WAITING))
+            connection.execute(served.values(state=RunState.DONE, **ended))
+            connection.execute(update(runs).where(*left).values(state=RunState.EXPIRED, **ended))
+        return self._settle_waiting(digest, late, State.EXPIRED, None)
 
     def reopen(self, digest: str, business_date: date, *, correction: int = 0) -> int:
         """Let expired deliveries wait again, because a person asks; no part of them was ever sent."""
@@ -750,14 +775,20 @@ def digest_of(key: str) -> str:
     return key.partition("/")[0]
 
 
+def day_of(key: str) -> date:
+    """Return the business date of a delivery key, an edition's or a correction's."""
+    return date.fromisoformat(key.split("/")[1][: len("2026-06-15")])
+
+
 def _mark(
     connection: Connection,
     chosen: Sequence[ColumnElement[bool]],
     now: datetime,
     state: RunState,
     note: str | None = None,
+    **values: object,
 ) -> None:
-    values = {"state": state, "note": note, "changed_at": now}
+    values |= {"state": state, "note": note, "changed_at": now}
     connection.execute(update(runs).where(*chosen).values(values))
 
 
@@ -823,8 +854,6 @@ def _close(connection: Connection, digest: str, until: date) -> None:
 
 
 def _count_commit(connection: Connection, key: str) -> Seal:
-    query = select(deliveries.c.digest, deliveries.c.business_date).where(deliveries.c.key == key)
-    digest, day = connection.execute(query).one()
     # In one statement, the last before the commit: two digests may let a message go at once.
     one = cast(cast(meta.c.value, Integer) + 1, Text)
     counted = update(meta).where(meta.c.key == COMMITS).values(value=one)
@@ -832,7 +861,7 @@ def _count_commit(connection: Connection, key: str) -> Seal:
         _insert_new(connection, meta, [{"key": COMMITS, "value": "0"}])
         connection.execute(counted)
     facts = {str(name): str(value) for name, value in connection.execute(select(meta))}
-    return Seal(facts["instance_id"], int(facts[COMMITS]), {digest: day})
+    return Seal(facts["instance_id"], int(facts[COMMITS]), {digest_of(key): day_of(key)})
 
 
 def _set_commits(connection: Connection, commits: int) -> None:
@@ -885,9 +914,13 @@ def _end_attempt(
 
 
 def _store(connection: Connection, content: bytes) -> str:
-    sha256 = hashlib.sha256(content).hexdigest()
-    _insert_new(connection, contents, [{"sha256": sha256, "content": content}])
-    return sha256
+    row = _content_row(content)
+    _insert_new(connection, contents, [row])
+    return str(row["sha256"])
+
+
+def _content_row(content: bytes) -> dict[str, object]:
+    return {"sha256": hashlib.sha256(content).hexdigest(), "content": content}
 
 
 def _insert_new(connection: Connection, table: Table, rows: list[dict[str, object]]) -> None:

@@ -239,6 +239,8 @@ def test_the_parse_back_notices_each_header_that_differs(
     [
         ((b"Guten", b"Guter"), "text"),
         ((b"Gr=C3=BCezi", b"Gr=C3=B6ezi"), "html"),
+        ((b"image/png", b"image/gif"), "parts"),
+        ((b"multipart/related", b"multipart/mixed"), "parts"),
         ((b"\r\n\r\n--", b"\n\r\n--"), "line ends"),
         ((b"Guten Tag\r\n", b"Guten Tag\r"), "line ends"),
     ],
