@@ -62,9 +62,11 @@ def _distrust(edition: Edition) -> Iterator[Action]:
     for fact in edition.warnings:
         if fact.code is NoteCode.IMPLAUSIBLE_ZERO:
             yield Action(ActionCode.DOUBT_ZERO, fact.segment, number=fact.number)
-    silent = [row for row in edition.scorecard.segments if row.status is Status.NO_DATA]
+    silent = [row for row in edition.scorecard.segments if row.actual is None]
     if silent:
         yield Action(ActionCode.ASK_SOURCE, number=Fraction(len(silent)))
+    elif edition.stale:
+        yield Action(ActionCode.ASK_SOURCE)
 
 
 def _missing_goals(card: Scorecard) -> Iterator[Action]:

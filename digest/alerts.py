@@ -27,6 +27,7 @@ class Cause(StrEnum):
     SOURCE_TRANSIENT = "source_transient"
     SOURCE_OVERFLOW = "source_overflow"
     SOURCE_UNRECONCILED = "source_unreconciled"
+    SOURCE_STALE = "source_stale"
     DROP = "drop"
     CONFIG = "config"
     TEMPLATE = "template"
@@ -46,10 +47,18 @@ BY_REASON: Mapping[Reason, Cause] = {
     Reason.TRANSIENT: Cause.SOURCE_TRANSIENT,
     Reason.OVERFLOW: Cause.SOURCE_OVERFLOW,
     Reason.UNRECONCILED: Cause.SOURCE_UNRECONCILED,
+    Reason.STALE: Cause.SOURCE_STALE,
     Reason.DROP: Cause.DROP,
 }
 # These pass by themselves, or may: a later call of the day tries again, so only the last one is told.
-PASSING = frozenset((Cause.SOURCE_TRANSIENT, Cause.SOURCE_OVERFLOW, Cause.SOURCE_UNRECONCILED))
+PASSING = frozenset(
+    (
+        Cause.SOURCE_TRANSIENT,
+        Cause.SOURCE_OVERFLOW,
+        Cause.SOURCE_UNRECONCILED,
+        Cause.SOURCE_STALE,
+    )
+)
 
 _LONGEST_HEAD = 90
 _SOURCES = {
@@ -64,6 +73,7 @@ _HELD = {
     Cause.SOURCE_TRANSIENT: "{source} did not answer",
     Cause.SOURCE_OVERFLOW: "{source} has more than can be counted",
     Cause.SOURCE_UNRECONCILED: "the numbers of {source} do not add up",
+    Cause.SOURCE_STALE: "{source} has not been filled in time",
     Cause.DROP: "the month's leads fell",
     Cause.CONFIG: "the settings are wrong",
     Cause.TEMPLATE: "a template is broken",
@@ -174,6 +184,19 @@ def held(scene: Scene, cause: Cause, error: str, *, source: str) -> Alert:
         follows=f"Each further call tries again until {until}; as soon as it works, the edition goes "
         f"out. After {until} it is given up. {scene.next_edition}",
         command=command,
+    )
+
+
+def stale(scene: Scene, upto: date) -> Alert:
+    """The edition went out with the last figures, because the source has nothing newer."""
+    return scene.alert(
+        Cause.SOURCE_STALE,
+        head=f"sent without new figures - those up to {day_in_words(upto)}",
+        happened="The source had nothing newer when the time to send ended, so the last figures went out, "
+        "marked and without a verdict (`on_stale`).",
+        missed="Nobody has the figures of the days since.",
+        follows="The next edition covers these days as well, once the source has them.",
+        command=f"digest check {scene.config}",
     )
 
 
@@ -330,6 +353,7 @@ URGENT = (
     *(Cause.UNKNOWN, Cause.LEDGER, Cause.BUG, Cause.EXPIRED, Cause.ALL_REFUSED, Cause.CHANNEL),
     *(Cause.CONFIG, Cause.TEMPLATE, Cause.SOURCE_AUTH, Cause.SOURCE_QUOTA, Cause.DROP),
     *(Cause.SOURCE_TRANSIENT, Cause.SOURCE_OVERFLOW, Cause.SOURCE_UNRECONCILED),
+    Cause.SOURCE_STALE,
     *(Cause.REFUSED, Cause.RECOVERED),
 )
 

@@ -21,7 +21,7 @@ from digest.clocks import REFUSE_SKEW, WARN_SKEW
 from digest.compose import Memory, compose, due_on, facts_of, measured_deals
 from digest.connectors import Metered, TellsTime
 from digest.due import Standing, days_off, due, today_of, why_skipped
-from digest.editions import drop_since, history_serves
+from digest.editions import drop_since, history_serves, without_news
 from digest.errors import ConfigError, ConnectorError, LedgerError, Reason
 from digest.ledger import WAITING, RunState, State, open_ledger, read_ledger
 from digest.model import Period, month_start
@@ -43,8 +43,8 @@ if TYPE_CHECKING:
     from digest.settings import Settings
 
 
-# With on_partial = "hold": the last call before send_until sends without what is missing, and calls come
-# every quarter of an hour.
+# The last call before send_until sends without what is missing, or with the last figures; calls come every
+# quarter of an hour.
 LAST_CALL = timedelta(minutes=15)
 
 
@@ -90,12 +90,21 @@ def memory_of(settings: Settings, before: date) -> Memory:
     if reader is None:
         return Memory()
 
-    text = reader.previous_edition(settings.id, before)
     return Memory(
-        None if text is None else edition_from_json(text),
+        _previous(settings, reader, before),
         _sent_on(settings, reader),
         _kept_history(settings, reader),
     )
+
+
+def _previous(settings: Settings, reader: Reader, before: date) -> Edition | None:
+    """Return the last edition sent that had figures of its own: what followed it is not told yet."""
+    while (text := reader.previous_edition(settings.id, before)) is not None:
+        edition = edition_from_json(text)
+        if not edition.stale:
+            return edition
+        before = edition.business_date
+    return None
 
 
 def _sent_on(settings: Settings, reader: Reader) -> Callable[[date], Edition | None]:
@@ -366,10 +375,20 @@ def _send(
         kept = _kept_history(
             settings, ledger, lambda history: ledger.keep_history(settings.id, history)
         )
+        if previous is not None and previous.stale:
+            previous = _previous(settings, ledger, previous.business_date)
         memory = Memory(previous, _sent_on(settings, ledger), kept)
         asked = now.clock()
-        waits = settings.on_partial == "hold" and until is not None and asked < until - LAST_CALL
-        edition = compose(settings, business_date, now=asked, memory=memory, whole=waits)
+        may_wait = until is not None and asked < until - LAST_CALL
+        whole = may_wait and settings.on_partial == "hold"
+        try:
+            edition = compose(settings, business_date, now=asked, memory=memory, whole=whole)
+        except ConnectorError as error:
+            last = None if may_wait else _last_figures(settings, error, business_date, previous)
+            if last is None:
+                raise
+            now.tell(f"sent with the figures of {last.as_of:%Y-%m-%d}: {error}")
+            return last
         refuse_skew(settings, now)
         if not accept_drop:
             refuse_a_drop(settings, previous, edition)
@@ -385,6 +404,18 @@ def _send(
         until=until,
         named=named,
     )
+
+
+def _last_figures(
+    settings: Settings, error: ConnectorError, business_date: date, previous: Edition | None
+) -> Edition | None:
+    """Return the last figures unjudged, where the settings want them rather than nothing."""
+    if settings.on_stale != "banner" or error.reason is not Reason.STALE or previous is None:
+        return None
+    try:
+        return without_news(due_on(settings, business_date, previous=previous), previous)
+    except ValueError:  # of another month
+        return None
 
 
 def deliver(

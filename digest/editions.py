@@ -38,6 +38,7 @@ from digest.model import (
     Row,
     Scorecard,
     Segment,
+    Status,
     Workday,
     add_months,
     month_start,
@@ -485,6 +486,72 @@ def compose_edition(
         history_hits=history_hits,
         drift=drift,
         link=facts.link,
+    )
+
+
+def without_news(edition: Due, last: Edition) -> Edition:
+    """Return an edition for a date on which the source has nothing newer: the last figures, unjudged.
+
+    What depends on today is withheld, status, forecast and what each day must bring among it.
+
+    Args:
+        edition: from `due`, with `last` as the previous one.
+        last: the last edition sent that had figures of its own.
+
+    Raises:
+        ValueError: the last figures are of another month, or a month closes on that date.
+    """
+    month = edition.month.period
+    if edition.kind is not Kind.MONTH_TO_DATE or last.scorecard.period != month:
+        msg = f"no figures of {month.start:%B %Y} have been sent before {edition.business_date}"
+        raise ValueError(msg)
+    card, bridge = last.scorecard, last.bridge
+    actual = card.total.actual or 0
+    return replace(
+        last,
+        business_date=edition.business_date,
+        kind=edition.kind,
+        covers=edition.covers,
+        closed=None,
+        scorecard=replace(
+            card,
+            total=_unjudged(card.total),
+            segments=tuple(map(_unjudged, card.segments)),
+            unassigned=_unjudged(card.unassigned) if card.unassigned else None,
+            value=None,
+        ),
+        bridge=replace(
+            bridge,
+            previous_cut_off=card.cut_off,
+            previous_actual=actual,
+            new=(),
+            corrections=(),
+            usual=None,
+        ),
+        warnings=(Note(NoteCode.STALE, day=card.cut_off),),
+        follow_up=None,
+        drift=None,
+        corrects=None,
+    )
+
+
+# Why a status is softer than the pace alone would make it.
+_OF_THE_STATUS = (NoteCode.WITHIN_NORMAL_VARIATION, NoteCode.FORECAST_BELOW_GOAL)
+
+
+def _unjudged(row: Row) -> Row:
+    return Row(
+        segment=row.segment,
+        status=Status.NO_DATA,
+        actual=row.actual,
+        goal=row.goal,
+        sales_goal=row.sales_goal,
+        workdays=row.workdays,
+        elapsed=row.elapsed,
+        remaining=row.remaining,
+        lead_value=row.lead_value,
+        currency=row.currency,
+        notes=tuple(note for note in row.notes if note.code not in _OF_THE_STATUS),
     )
 
 

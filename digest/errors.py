@@ -25,6 +25,7 @@ class Reason(StrEnum):
     TRANSIENT = "transient"
     OVERFLOW = "overflow"
     UNRECONCILED = "unreconciled"
+    STALE = "stale"
     DROP = "drop"
 
 

@@ -640,7 +640,8 @@ class Action:
 
     Attributes:
         segment: whose it is, None for all. For ANSWER the segment that waits most.
-        number: leads usual (DOUBT_ZERO), segments without numbers (ASK_SOURCE), leads that stand without a
+        number: leads usual (DOUBT_ZERO), segments without numbers (ASK_SOURCE; None when the
+            source has nothing newer), leads that stand without a
             goal (AGREE_GOALS, COMPLETE_WORKSHEET), leads per workday (CATCH_UP, NEW_PACE), leads to go
             (LAST_DAY), leads (ANSWER, TRY_AGAIN, ASSIGN), the goal at measured rates (REVIEW).
         other: what it is set against: the rate so far (CATCH_UP) or of the closed month (NEW_PACE), the
@@ -753,6 +754,11 @@ class Edition:
     def judged(self) -> Scorecard:
         """The scorecard that the verdict is about: the closed month's on a month close, else the month's."""
         return self.closed.scorecard if self.closed else self.scorecard
+
+    @property
+    def stale(self) -> bool:
+        """The source had nothing newer than an earlier edition, whose figures these are."""
+        return any(fact.code is NoteCode.STALE for fact in self.warnings)
 
 
 # -------------------------------------------------------------------------------------- the message

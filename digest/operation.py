@@ -257,6 +257,8 @@ class _Watch:
         self._keep_stages()
         if self.teller.ways:
             found = [*self._unknown(report), *self._unserved(today, late=late)]
+            if report.edition is not None and report.edition.stale:
+                found.append(alerts.stale(self.scene, report.edition.scorecard.cut_off))
             if not self.correcting:
                 found += [*self._left_behind(), *self._over(report, today)]
             self._tell(found)
@@ -355,7 +357,9 @@ class _Watch:
         if not report.outcomes:
             return
         standing = self.memory.standing(self.settings.id)
-        gone = [one for one in standing if self._is_over(one, today)]
+        stale = report.edition is not None and report.edition.stale
+        still = (Cause.SOURCE_STALE,) if stale else ()
+        gone = [one for one in standing if one.cause not in still and self._is_over(one, today)]
         ended = self.memory.end(gone) if gone else ()
         worth_a_word = [one for one in ended if self._is_news(one)]
         if worth_a_word:

@@ -313,9 +313,11 @@ _CASES: Mapping[str, _Case] = {
         paces=(99, 97, 98, 101),
     ),
 }
+_STALE = "stale"
 _ALL_FAILED = "all-failed"
 TITLES: Mapping[str, str] = {
     **{name: case.title for name, case in _CASES.items()},
+    _STALE: "The source has nothing newer",
     _ALL_FAILED: "The source does not answer",
 }
 """What people call each scenario and each held day, English."""
@@ -637,8 +639,26 @@ def _all_failed() -> Held:
     )
 
 
+@cache
+def _stale() -> Scenario:
+    """The table was not loaded overnight, and the settings want the last figures then."""
+    last = _scenario("on-track")
+    on = last.facts.calendar.next_workday(last.edition.business_date)
+    due = editions.due(on, last.facts.calendar, previous=last.edition)
+    return replace(
+        last,
+        name=_STALE,
+        title=TITLES[_STALE],
+        now=_at(on),
+        due=due,
+        previous=last.edition,
+        edition=editions.without_news(due, last.edition),
+    )
+
+
 SCENARIOS: Mapping[str, Callable[[], Scenario]] = {
-    name: partial(_scenario, name) for name in _CASES
+    **{name: partial(_scenario, name) for name in _CASES},
+    _STALE: _stale,
 }
 """Every situation that has an edition, by name; built when it is asked for, and then kept."""
 HELD: Mapping[str, Callable[[], Held]] = {_ALL_FAILED: _all_failed}

@@ -161,7 +161,8 @@ recipients = ["archive@company.example"]
     assert full.thresholds == default.thresholds
     for name in (
         "language", "timezone", "segment_kind", "weighting", "forecast", "send_at", "send_until", "spread",
-        "ledger", "max_drop_leads", "max_drop_share", "on_partial", "notify_team_when_held",
+        "ledger", "max_drop_leads", "max_drop_share", "on_partial", "on_stale",
+        "notify_team_when_held",
         "unassigned_leads", "unassigned_share", "frozen_after_workdays", "plan",
     ):  # fmt: skip
         assert getattr(full, name) == getattr(default, name), name

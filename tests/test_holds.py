@@ -12,19 +12,23 @@ from pathlib import Path
 
 import pytest
 
+from digest.connectors import Connector
 from digest.delivery import NOTICES
-from digest.dispatch import Now, Report, edition_to_show, send_digest
+from digest.dispatch import Now, Report, edition_to_show, frozen_edition, send_digest
 from digest.errors import ConfigError, ConnectorError, Reason
 from digest.followup import Promise
 from digest.ledger import RunState, open_ledger, read_ledger
 from digest.model import (
     DealStatistics,
+    Edition,
     FollowUpRow,
+    LeadCounts,
     Message,
     NoteCode,
     Period,
     Recipient,
     Segment,
+    Status,
 )
 from digest.render import PACKERS
 from digest.render.locales import languages
@@ -189,6 +193,136 @@ def test_the_rule_for_a_missing_part_is_read_from_the_settings(tmp_path: Path, c
     read = load(tmp_path / "digest.toml", environment={})
 
     assert (read.on_partial, read.notify_team_when_held) == (chosen, True)
+
+
+# ------------------------------------------------------------------------- a source with nothing newer
+
+
+@dataclass
+class NotLoaded:
+    """A source whose load has not come, before it comes."""
+
+    source: Connector
+    loads: int = 99
+
+    def count_leads(
+        self, *, period: Period, segments: Sequence[Segment], now: datetime
+    ) -> LeadCounts:
+        if self.loads:
+            self.loads -= 1
+            raise ConnectorError("sql", Reason.STALE, "the table ends on Friday", remedy="wait")
+        return self.source.count_leads(period=period, segments=segments, now=now)
+
+
+def not_loaded(settings: Settings, outbox: Outbox, loads: int = 99, **changes: object) -> Settings:
+    source = NotLoaded(settings.connector, loads)
+    return replace(settings, channels={"mail": outbox}, connector=source, **changes)  # type: ignore[arg-type]  # fields
+
+
+def edition_of(settings: Settings, day: date) -> Edition:
+    found = frozen_edition(settings, day)
+    assert found is not None
+    return found
+
+
+def test_a_source_with_nothing_newer_holds_the_edition(settings: Settings, outbox: Outbox) -> None:
+    sent(replace(settings, channels={"mail": outbox}), Clock(at(7, 31)))
+    there = not_loaded(settings, outbox)
+
+    with pytest.raises(ConnectorError, match="ends on Friday"):
+        sent(there, Clock(at(10, 50, day=TUESDAY)))
+    assert len(outbox.sent) == 2
+
+
+def test_what_is_late_all_morning_goes_out_with_the_last_figures_unjudged(
+    settings: Settings, outbox: Outbox
+) -> None:
+    sent(replace(settings, channels={"mail": outbox}), Clock(at(7, 31)))
+    there = not_loaded(settings, outbox, on_stale="banner")
+
+    with pytest.raises(ConnectorError, match="ends on Friday"):
+        sent(there, Clock(at(10, 20, day=TUESDAY)))
+    assert len(outbox.sent) == 2
+    told: list[str] = []
+    assert sent(there, Clock(at(10, 46, day=TUESDAY)), told).exit_code == 0
+
+    assert told == ["sent with the figures of 2026-06-15: sql: the table ends on Friday; wait"]
+    monday, tuesday = edition_of(there, MONDAY), edition_of(there, TUESDAY)
+    assert tuesday.stale
+    assert not monday.stale
+    total = tuesday.scorecard.total
+    assert (total.actual, total.goal, total.status) == (60, 140, Status.NO_DATA)
+    assert total.required_per_workday is None
+    assert tuesday.scorecard.cut_off == monday.scorecard.cut_off
+    assert tuesday.as_of == monday.as_of
+    text = message_from_bytes(outbox.sent[-1].content, policy=policy.default).get_body(("plain",))
+    assert text is not None
+    said = text.get_content()
+    assert "60 of 140 leads up to Sun 14 Jun, nothing newer." in said
+    assert "The source has nothing newer" in said
+
+
+def test_the_edition_after_one_without_news_tells_of_all_days_since_the_last_figures(
+    settings: Settings, outbox: Outbox
+) -> None:
+    sent(replace(settings, channels={"mail": outbox}), Clock(at(7, 31)))
+    for day in (16, 17):
+        there = not_loaded(settings, outbox, on_stale="banner")
+        assert sent(there, Clock(at(10, 50, day=date(2026, 6, day)))).exit_code == 0
+    thursday = date(2026, 6, 18)
+    sent(replace(settings, channels={"mail": outbox}), Clock(at(7, 31, day=thursday)))
+
+    edition = edition_of(settings, thursday)
+    assert [day.day for day, leads in edition.bridge.new if leads] == [15, 16, 17]
+    assert edition.bridge.previous_cut_off == date(2026, 6, 14)
+    assert edition.covers[0] == MONDAY
+    assert edition_of(settings, date(2026, 6, 17)).scorecard.cut_off == date(2026, 6, 14)
+
+
+def test_a_load_that_comes_late_is_waited_for(settings: Settings, outbox: Outbox) -> None:
+    there = not_loaded(settings, outbox, 2, on_stale="banner")
+    clock = Clock(at(7, 31))
+
+    assert sent(there, clock).exit_code == 0
+
+    assert clock.slept == [60, 120]
+    assert not edition_of(there, MONDAY).stale
+
+
+@pytest.mark.parametrize("last", [None, at(7, 31, day=date(2026, 5, 29))])
+def test_without_figures_of_the_month_it_stays_held(
+    settings: Settings, outbox: Outbox, last: datetime | None
+) -> None:
+    if last is not None:
+        sent(replace(settings, channels={"mail": outbox}), Clock(last))
+    there = not_loaded(settings, outbox, on_stale="banner")
+
+    with pytest.raises(ConnectorError, match="ends on Friday"):
+        sent(there, Clock(at(10, 50)))
+    assert state_of(there)[0] is RunState.HELD
+
+
+@pytest.mark.parametrize("reason", [Reason.TRANSIENT, Reason.UNRECONCILED])
+def test_another_failure_is_no_reason_for_old_figures(
+    settings: Settings, outbox: Outbox, reason: Reason
+) -> None:
+    sent(replace(settings, channels={"mail": outbox}), Clock(at(7, 31)))
+    there = replace(
+        settings,
+        channels={"mail": outbox},
+        on_stale="banner",
+        connector=Down(reason),  # type: ignore[arg-type]  # never returns
+    )
+
+    with pytest.raises(ConnectorError, match="is down"):
+        sent(there, Clock(at(10, 50, day=TUESDAY)))
+
+
+@pytest.mark.parametrize("chosen", ["banner", "hold"])
+def test_the_rule_for_a_late_load_is_read_from_the_settings(tmp_path: Path, chosen: str) -> None:
+    (tmp_path / "digest.toml").write_text(CONFIG + f'[hold]\non_stale = "{chosen}"\n')
+
+    assert load(tmp_path / "digest.toml", environment={}).on_stale == chosen
 
 
 # --------------------------------------------------------------------------------- one line to the team

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from fractions import Fraction
 
 import pytest
@@ -91,6 +91,12 @@ PROMISES: dict[str, Callable[[Edition], bool]] = {
         and e.follow_up is None
         and e.drift is None
     ),
+    "stale": lambda e: (
+        codes(e) == {NoteCode.STALE}
+        and set(statuses(e)) == {Status.NO_DATA} == {total(e).status}
+        and (total(e).actual or 0) > 0
+        and e.scorecard.cut_off < e.business_date - timedelta(1)
+    ),
     "implausible-zero": lambda e: (
         [(note.code, note.segment) for note in e.warnings] == [(NoteCode.IMPLAUSIBLE_ZERO, "UKI")]
     ),
@@ -165,6 +171,9 @@ def test_a_scenario_renders_clean_in_every_language(name: str, language: str) ->
 
 
 def recomposed(found: Scenario) -> Edition:
+    if found.edition.stale:
+        assert found.previous is not None
+        return editions.without_news(found.due, recomposed(SCENARIOS["on-track"]()))
     edition = editions.compose_edition(
         found.facts,
         found.due,

@@ -8,7 +8,7 @@ from fractions import Fraction
 from digest.figures.agreed import goal_before
 from digest.figures.book import CLOSED, At, Book
 from digest.figures.figure import Origin, Place, Rounding, Unit
-from digest.model import FigureCode, Note, NoteCode, Row, Scorecard, Status
+from digest.model import FigureCode, Note, NoteCode, Row, Scorecard
 
 
 def of_footer(book: Book) -> None:
@@ -33,7 +33,7 @@ def of_footer(book: Book) -> None:
 
 def _without(book: Book, card: Scorecard) -> None:
     """Segments that nobody can judge: without numbers, or without a goal."""
-    silent = sum(row.status is Status.NO_DATA for row in card.segments) or None
+    silent = sum(row.actual is None for row in card.segments) or None
     asked = book.leads()
     book.leaf(At("segments"), "silent", silent, Unit.NUMBER, asked, called="segments_silent")
     rows = [book.row("", row.segment) for row in card.segments if row.goal is None]

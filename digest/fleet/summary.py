@@ -30,6 +30,7 @@ _TITLES: Mapping[Cause, str] = {
     Cause.SOURCE_TRANSIENT: "the source did not answer",
     Cause.SOURCE_OVERFLOW: "more than can be counted",
     Cause.SOURCE_UNRECONCILED: "numbers that do not add up",
+    Cause.SOURCE_STALE: "the source has nothing newer",
     Cause.DROP: "the month's leads fell",
     Cause.CONFIG: "the settings are wrong",
     Cause.TEMPLATE: "a template is broken",

@@ -264,7 +264,7 @@ def view(
         chart_cid=CHART_CID,
         chart_alt=words.chart_alt(locale, card),
         change=_change(locale, bridge, closed=card.closed)
-        if card.total.actual is not None
+        if card.total.status is not Status.NO_DATA
         else None,
         table=_table(locale, card, segments_first, most_rows),
         value=_value(locale, card),
@@ -377,11 +377,16 @@ def _figures(locale: Locale, card: Scorecard) -> tuple[Figure, ...]:
                     total.rate_per_workday,
                     partial(words.tenths, locale),
                 ),
-                words.short_days_left(locale, card.remaining),
+                "" if _withheld(total) else words.short_days_left(locale, card.remaining),
             ),
         ),
         _forecast_figure(locale, card),
     )
+
+
+def _withheld(total: Row) -> bool:
+    """Whether leads are known but not judged, for they are not up to the cut-off."""
+    return total.status is Status.NO_DATA and total.actual is not None
 
 
 def _required(locale: Locale, total: Row) -> str:
@@ -416,7 +421,8 @@ def _forecast_figure(locale: Locale, card: Scorecard) -> Figure:
     forecast = card.total.forecast
     label = locale.gettext("Forecast")
     if forecast is None:
-        return Figure(label, NONE, (locale.gettext("not enough data"), ""))
+        why = "" if _withheld(card.total) else locale.gettext("not enough data")
+        return Figure(label, NONE, (why, ""))
     chance = None if forecast.chance is None else _still_open(locale, card, forecast.chance)
     return Figure(
         label,

@@ -72,9 +72,7 @@ def verdict(locale: Locale, card: Scorecard) -> str:
     """Say in a few words how the total stands: "9 behind plan", "goal missed by 8"."""
     total = card.total
     fixed = {
-        Status.NO_DATA: locale.gettext("the figures are incomplete")
-        if _known_in_part(card)
-        else locale.gettext("the source gave no numbers"),
+        Status.NO_DATA: _why_no_data(locale, card),
         Status.NO_TARGET: locale.gettext("no goal set"),
         Status.TOO_EARLY: locale.gettext("too early for a verdict"),
     }
@@ -89,6 +87,14 @@ def verdict(locale: Locale, card: Scorecard) -> str:
             return locale.gettext("goal reached")
         return locale.ngettext("goal exceeded by %(n)s", "goal exceeded by %(n)s", by)
     return plan_gap(locale, total.gap or 0)
+
+
+def _why_no_data(locale: Locale, card: Scorecard) -> str:
+    if card.total.actual is not None:
+        return locale.gettext("nothing newer")
+    if _known_in_part(card):
+        return locale.gettext("the figures are incomplete")
+    return locale.gettext("the source gave no numbers")
 
 
 def _known_in_part(card: Scorecard) -> bool:
@@ -232,16 +238,16 @@ def _held_together(judged: str) -> str:
 def _headline(locale: Locale, card: Scorecard) -> str:
     total = card.total
     judged = verdict(locale, card)
+    if total.actual is None:
+        return _without_total(locale, card, judged)
     values = {
         "month": locale.month(card.period.start),
         "verdict": _held_together(judged),
-        "actual": "" if total.actual is None else locale.number(total.actual),
+        "actual": locale.number(total.actual),
         "goal": "" if total.goal is None else locale.number(total.goal),
     }
-    if total.actual is None:
-        if _known_in_part(card):
-            return locale.gettext("No total for %(month)s today: %(verdict)s.", **values)
-        return locale.gettext("No figures for %(month)s today: %(verdict)s.", **values)
+    if total.status is Status.NO_DATA:
+        return _nothing_newer(locale, total.actual, total.goal, locale.day(card.cut_off))
     if total.goal is None or total.status is Status.NO_TARGET:
         return locale.ngettext(
             "%(month)s stands at %(n)s lead, %(verdict)s.",
@@ -261,6 +267,35 @@ def _headline(locale: Locale, card: Scorecard) -> str:
         "%(month)s stands at %(actual)s of %(n)s leads, %(verdict)s.",
         total.goal,
         **values,
+    )
+
+
+def _without_total(locale: Locale, card: Scorecard, judged: str) -> str:
+    month = locale.month(card.period.start)
+    judged = _held_together(judged)
+    if _known_in_part(card):
+        return locale.gettext(
+            "No total for %(month)s today: %(verdict)s.", month=month, verdict=judged
+        )
+    return locale.gettext(
+        "No figures for %(month)s today: %(verdict)s.", month=month, verdict=judged
+    )
+
+
+def _nothing_newer(locale: Locale, actual: int, goal: int | None, day: str) -> str:
+    if goal is None:
+        return locale.ngettext(
+            "%(n)s lead up to %(day)s, nothing newer.",
+            "%(n)s leads up to %(day)s, nothing newer.",
+            actual,
+            day=day,
+        )
+    return locale.ngettext(
+        "%(actual)s of %(n)s lead up to %(day)s, nothing newer.",
+        "%(actual)s of %(n)s leads up to %(day)s, nothing newer.",
+        goal,
+        actual=locale.number(actual),
+        day=day,
     )
 
 
@@ -317,7 +352,7 @@ def as_far_as_fits(locale: Locale, names: list[str], letters: int) -> str:
 
 def _rest_of_month(locale: Locale, card: Scorecard) -> str | None:
     total = card.total
-    if card.closed or total.actual is None or total.goal is None:
+    if card.closed or total.status is Status.NO_DATA or total.goal is None:
         return None
     if total.status is Status.REACHED:
         return locale.gettext("%(days)s.", days=days_left(locale, card.remaining))
@@ -327,7 +362,7 @@ def _rest_of_month(locale: Locale, card: Scorecard) -> str | None:
         return locale.ngettext(
             "%(days)s, %(n)s lead to go.",
             "%(days)s, %(n)s leads to go.",
-            locale.traced(max(total.goal - total.actual, 0), total.actual, "to_go"),
+            locale.traced(max(total.goal - (total.actual or 0), 0), total.actual, "to_go"),
             days=days_left(locale, card.remaining),
         )
     return locale.gettext(
@@ -495,7 +530,8 @@ def _stale(locale: Locale, fact: Note) -> str:
     if fact.day is None:
         return locale.gettext("the source has not been loaded since the cut-off")
     return locale.gettext(
-        "the source was last loaded on %(day)s, before the cut-off", day=locale.day(fact.day)
+        "the source has nothing newer: these are the leads up to %(day)s, and nothing is judged today",
+        day=locale.day(fact.day),
     )
 
 
@@ -629,6 +665,8 @@ def _doubt_zero(locale: Locale, todo: Action, _: Edition) -> str:
 
 
 def _ask_source(locale: Locale, todo: Action, _: Edition) -> str:
+    if todo.number is None:
+        return locale.gettext("check why the source has nothing newer.")
     return locale.ngettext(
         "check the source, it gave no numbers for %(n)s segment.",
         "check the source, it gave no numbers for %(n)s segments.",

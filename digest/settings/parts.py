@@ -167,6 +167,7 @@ def assemble(path: Path, data: Table, mistakes: Mistakes) -> Settings | None:
         max_drop_leads=hold.max_drop_leads,
         max_drop_share=hold.max_drop_share,
         on_partial=hold.on_partial,
+        on_stale=hold.on_stale,
         notify_team_when_held=hold.notify_team_when_held,
         unassigned_leads=unassigned.warn_leads,
         unassigned_share=unassigned.warn_share,

@@ -253,6 +253,7 @@ class Hold:
     max_drop_leads: Count = 5
     max_drop_share: Ratio = Fraction(5, 100)
     on_partial: Literal["banner", "hold"] = "banner"
+    on_stale: Literal["banner", "hold"] = "hold"
     notify_team_when_held: Flag = False
 
 

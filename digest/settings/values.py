@@ -79,6 +79,8 @@ class Settings:
         messages_days, editions_days: how long a purge keeps what is settled.
         max_drop_leads, max_drop_share: a larger fall of the month's leads holds the edition.
         on_partial: whether deals or follow-up that do not answer hold it too, while there is time.
+        on_stale: whether an edition goes out with the last figures, unjudged, when the source has had
+            nothing newer all morning.
         notify_team_when_held: the recipients of a held edition get one plain line.
         unassigned_leads, unassigned_share: from here on leads without a segment call for a warning.
         alerts: whom to tell. trials: to whom the preview may send a test.
@@ -119,6 +121,7 @@ class Settings:
     max_drop_leads: int
     max_drop_share: Fraction
     on_partial: Literal["banner", "hold"]
+    on_stale: Literal["banner", "hold"]
     notify_team_when_held: bool
     unassigned_leads: int
     unassigned_share: Fraction

@@ -72,7 +72,9 @@ def test_many_failing_calls_are_one_alert_and_one_notice_that_it_is_over(
         assert stage.got == sorted(TEAM)
 
 
-@pytest.mark.parametrize("reason", [Reason.TRANSIENT, Reason.OVERFLOW, Reason.UNRECONCILED])
+@pytest.mark.parametrize(
+    "reason", [Reason.TRANSIENT, Reason.OVERFLOW, Reason.UNRECONCILED, Reason.STALE]
+)
 def test_what_may_pass_is_told_when_the_time_to_send_is_over(
     tmp_path: Path, reason: Reason
 ) -> None:
@@ -126,6 +128,23 @@ def test_a_fall_of_the_leads_names_the_switch_that_accepts_it(tmp_path: Path) ->
 
         assert stage.subjects == ["[digest] leads: held since 07:31 - the month's leads fell"]
         assert f"digest send {stage.settings.path} --accept-drop" in stage.text()
+
+
+def test_an_edition_with_the_last_figures_is_told_beside_it(tmp_path: Path) -> None:
+    with a_stage(tmp_path) as stage:
+        stage.settings = replace(stage.settings, on_stale="banner")
+        stage.call(at(7, 31))
+        stage.source(source_error(Reason.STALE, "the table ends on Friday"))
+
+        assert stage.call(at(10, 20, day=TUESDAY)) == 3
+        assert stage.alerts == []
+        for minute in (46, 59):
+            assert stage.call(at(10, minute, day=TUESDAY)) == 0
+
+        assert stage.subjects == [
+            "[digest] leads: sent without new figures - those up to Sunday, 14 June 2026"
+        ]
+        assert stage.got == sorted(TEAM * 2)
 
 
 @pytest.mark.failure("T5")

@@ -217,7 +217,7 @@ def refuse_stale(
     """Refuse a list whose newest row is older than `max_age` at the cut-off.
 
     Raises:
-        ConnectorError: transient, because an export may yet come.
+        ConnectorError: stale; an export may yet come.
     """
     if settings.age_limit is None:
         return
@@ -232,7 +232,7 @@ def refuse_stale(
     )
     raise ConnectorError(
         NAME,
-        Reason.TRANSIENT,
+        Reason.STALE,
         f"{source}: {found}, the newest row must be from {oldest} or later (max_age {settings.max_age})",
         remedy="export it again, or raise max_age if so few leads come in",
     )

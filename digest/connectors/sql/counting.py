@@ -219,7 +219,7 @@ def _loaded(
         ends = "is empty" if loaded is None else f"ends at {loaded:%Y-%m-%d %H:%M} UTC"
         raise ConnectorError(
             "sql",
-            Reason.TRANSIENT,
+            Reason.STALE,
             f"the table {ends} by {sql.loaded_at!r}, the count needs data up to "
             f"{needed:%Y-%m-%d %H:%M} UTC",
             remedy="wait for the load or mend it; the next run tries again",
