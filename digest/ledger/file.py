@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import quote
@@ -260,6 +261,7 @@ class SqliteBackend:
             connection.execute("VACUUM")
 
 
+@lru_cache(maxsize=16)  # an engine keeps the SQL it has compiled; connections it keeps none
 def sqlite_engine(path: Path, *, busy_seconds: float, only_read: bool = False) -> Engine:
     """Return an engine whose transactions take the write lock at once, or never when `only_read`.
 

@@ -176,6 +176,7 @@ def _answer(
         parts=parts,
         query=query,
         words=words_of(_language(desk, parts, query)),
+        version=services.version(),
         form=form,
     )
     try:
@@ -238,7 +239,13 @@ def _http_error(desk: Desk, services: Services) -> Callable[[Request, Exception]
         if error.status_code != 404:  # noqa: PLR2004 - only an unknown path has something to list
             return PlainTextResponse(f"{error.detail}\n", error.status_code, headers=error.headers)
         asked = Asked(
-            desk=desk, services=services, view=View(), parts={}, query=(), words=words_of("en")
+            desk=desk,
+            services=services,
+            view=View(),
+            parts={},
+            query=(),
+            words=words_of("en"),
+            version=services.version(),
         )
         unknown = UnknownError("page", request.url.path, _paths())
         return asked.page("unknown.html", status=404, error=unknown)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from enum import StrEnum
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from digest.compose import (
     NOTHING_SENT,
@@ -27,7 +27,7 @@ from digest.model import Recipient
 from digest.preview.address import UnknownError, View
 from digest.preview.frame import opened
 from digest.preview.kept import Answers, keeping
-from digest.preview.records import known_history, records
+from digest.preview.records import known_history, records, source_of
 from digest.scenarios import Held, Scenario
 from digest.snapshot import edition_from_json, fingerprint
 
@@ -38,6 +38,9 @@ if TYPE_CHECKING:
     from digest.ledger.store import Reader
     from digest.model import Edition, Image, LeadCounts, MailHeaders, Message
     from digest.settings import Settings
+
+T = TypeVar("T")
+log = logging.getLogger(__name__)
 
 SAMPLES = "samples"  # the digest that stands for the scenarios where no settings were given
 MOST_MESSAGES = 64
@@ -151,11 +154,18 @@ class Desk:
     samples: Mapping[str, Callable[[], Scenario | Held]] = field(default_factory=dict)
     broken: tuple[tuple[str | None, DigestError], ...] = ()
     _subjects: dict[str, Subject] = field(default_factory=dict)
-    _messages: dict[Any, Message] = field(default_factory=dict)
+    # What was rendered since a template changed; a failure too, for it would take as long again.
+    _messages: dict[Any, Message | ConfigError] = field(default_factory=dict)
+    _sources: dict[Any, str | ConfigError] = field(default_factory=dict)
+    _mails: dict[Any, Mail] = field(default_factory=dict)
     _figures: dict[Any, Figures] = field(default_factory=dict)
     _good: dict[Any, Message] = field(default_factory=dict)
+    _good_sources: dict[Any, str] = field(default_factory=dict)
     _seconds: dict[Any, float] = field(default_factory=dict)
+    _looked_at: Showing | None = None
     _busy: threading.RLock = field(default_factory=threading.RLock)
+    # Rendering may take as long as a hostile template is allowed to; what needs no mail goes on.
+    _rendering: threading.RLock = field(default_factory=threading.RLock)
 
     # ------------------------------------------------------------------------------------ digests
 
@@ -168,7 +178,7 @@ class Desk:
         """Take the digests as their files now say; what was counted stays where the question is the same."""
         with self._busy:
             self.broken = tuple(broken)
-            self._messages.clear()
+            self.forget_messages()
             self._figures.clear()
             self._subjects = {settings.id: self._subject(settings) for settings in loaded}
 
@@ -211,14 +221,31 @@ class Desk:
                 return rest
             settings = subject.newest or subject.settings
             self._subjects[digest] = Subject(settings, Answers(now, offline=self.offline))
-            self._messages.clear()
+            self.forget_messages()
             self._figures.clear()
             return None
 
     def forget_messages(self) -> None:
         """Render anew from now on: a template has changed."""
-        with self._busy:
-            self._messages.clear()
+        # New ones: what is being rendered now goes into the old ones, and with them.
+        self._messages, self._sources, self._mails = {}, {}, {}
+
+    def prepare(self, ready: Callable[[], object] = lambda: None) -> None:
+        """Render what was looked at last, before its page is asked for again; `ready` is told half-way.
+
+        The mail's bytes are then still to be packed, while pages are already told of the change.
+        """
+        try:
+            if (showing := self._looked_at) is not None:
+                if self.settings(showing.digest) is not showing.settings:
+                    showing = self.show(showing.digest, showing.view)
+                self.message(showing)
+                ready()
+                self.mail(showing)
+        except Exception:  # told by the page, which meets it again
+            log.debug("the view that was open cannot be prepared", exc_info=True)
+        finally:
+            ready()
 
     def broken_of(self, digest: str | None) -> tuple[DigestError, ...]:
         """Return what is wrong with the files of a digest, or with any file when none is named."""
@@ -423,27 +450,50 @@ class Desk:
         Raises:
             ConfigError: a template is at fault.
         """
-        from digest.render import render
+        key = self._key(showing)
+        with self._rendering:
+            messages = self._messages
+            if key not in messages:
+                began = time.monotonic()
+                try:
+                    _keep(messages, key, self._rendered(showing))
+                except ConfigError as error:
+                    _keep(messages, key, error)
+                self._seconds[_same_view(showing)] = time.monotonic() - began
+            message = _sound(messages[key])
+            _keep(self._good, _same_view(showing), message)
+            return message
+
+    @staticmethod
+    def _key(showing: Showing) -> tuple[object, ...]:
+        """What a rendering depends on, but for the templates."""
         from digest.snapshot import edition_to_json
 
-        wanted = replace(showing.reader.recipient, language=showing.language)
-        key = (fingerprint(edition_to_json(showing.edition)), wanted, showing.digest)
-        with self._busy:
-            if key not in self._messages:
-                began = time.monotonic()
-                message = (
-                    message_for(showing.settings, showing.edition, wanted)
-                    if showing.settings
-                    else render(
-                        showing.edition,
-                        language=wanted.language,
-                        segments_first=wanted.segments,
-                    )
-                )
-                _keep(self._messages, key, message)
-                _keep(self._good, _same_view(showing), message)
-                self._seconds[_same_view(showing)] = time.monotonic() - began
-            return self._messages[key]
+        return fingerprint(edition_to_json(showing.edition)), _reader_of(showing), showing.digest
+
+    @staticmethod
+    def _rendered(showing: Showing) -> Message:
+        from digest.render import render
+
+        wanted = _reader_of(showing)
+        if showing.settings is not None:
+            return message_for(showing.settings, showing.edition, wanted)
+        return render(showing.edition, language=wanted.language, segments_first=wanted.segments)
+
+    def source(self, showing: Showing, mail: Mail) -> str | None:
+        """Return the MJML of a mail; while a template is broken the one before, None when there is none."""
+        key = (*self._key(showing), bool(mail.images))
+        with self._rendering:
+            sources = self._sources
+            if key not in sources:
+                try:
+                    _keep(sources, key, source_of(showing, mail))
+                except ConfigError as error:
+                    _keep(sources, key, error)
+            found = sources[key]
+            if isinstance(found, str):
+                _keep(self._good_sources, _same_view(showing), found)
+            return self._good_sources.get(_same_view(showing))
 
     def seconds(self, showing: Showing) -> float | None:
         """Return how long the last rendering of a view took, None when there was none yet."""
@@ -469,9 +519,15 @@ class Desk:
         Raises:
             ConfigError: a template is at fault.
         """
-        message = self.message(showing)
-        own = _frozen_bytes(showing) if self._as_sent(showing) else None
-        return _mail(message, own or self._packed(showing, message), frozen=own is not None)
+        self._looked_at = showing
+        with self._rendering:  # a page and its frame ask at the same time: one of them makes it
+            mails, message = self._mails, self.message(showing)
+            own = _frozen_bytes(showing) if self._as_sent(showing) else None
+            key = (*self._key(showing), showing.reader, own)
+            if key not in mails or mails[key].message is not message:
+                content = own or self._packed(showing, message)
+                _keep(mails, key, _mail(message, content, frozen=own is not None))
+            return mails[key]
 
     @staticmethod
     def _as_sent(showing: Showing) -> bool:
@@ -502,10 +558,21 @@ class Desk:
         )
 
 
-def _keep(messages: dict[Any, Message], key: object, message: Message) -> None:
-    if key not in messages and len(messages) >= MOST_MESSAGES:
-        del messages[next(iter(messages))]
-    messages[key] = message
+def _keep(known: dict[Any, T], key: object, value: T) -> None:
+    if key not in known and len(known) >= MOST_MESSAGES:
+        del known[next(iter(known))]
+    known[key] = value
+
+
+def _sound(rendered: Message | ConfigError) -> Message:
+    if isinstance(rendered, ConfigError):
+        raise rendered.with_traceback(None)
+    return rendered
+
+
+def _reader_of(showing: Showing) -> Recipient:
+    """Who gets the edition, in the language of the view."""
+    return replace(showing.reader.recipient, language=showing.language)
 
 
 def _same_view(showing: Showing) -> tuple[object, ...]:
@@ -572,7 +639,6 @@ def _frozen_bytes(showing: Showing) -> bytes | None:
     return reader.message(mine[0])
 
 
-@lru_cache(maxsize=16)  # a page asks for the same mail as its frame
 def _mail(message: Message, content: bytes, *, frozen: bool) -> Mail:
     inside = opened(content, {image.cid: image.alt for image in message.images})
     return Mail(

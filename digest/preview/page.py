@@ -51,6 +51,8 @@ class Asked:
         parts: what the path names, such as "digest".
         query: the query string's pairs; `form` those of a POST.
         words: the language of the pages.
+        version: of the files behind them when the request came, so that a page is never taken for newer
+            than it is.
     """
 
     desk: Desk
@@ -59,6 +61,7 @@ class Asked:
     parts: Mapping[str, str]
     query: Sequence[tuple[str, str]]
     words: Locale
+    version: int
     form: Sequence[tuple[str, str]] = ()
 
     @property
@@ -97,7 +100,7 @@ class Asked:
                 "gettext": self.words.gettext,
                 "ngettext": self.words.ngettext,
                 "troubles": self._troubles(trouble),
-                "version": self.services.version(),
+                "version": self.version,
                 "token": self.services.token,
                 "tabs_of_pages": tabs,
                 **values,

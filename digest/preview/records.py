@@ -11,6 +11,7 @@ from digest.editions import counting_plan
 from digest.errors import DigestError
 from digest.figures import Figures, ScenarioPlaces, figures_of
 from digest.ledger import read_ledger
+from digest.render.locales import locale_for
 from digest.settings.places import SettingsPlaces
 
 if TYPE_CHECKING:
@@ -55,6 +56,30 @@ def known_history(settings: Settings, edition: Edition, asked_at: datetime) -> L
         )
     except DigestError:
         return None
+
+
+def source_of(showing: Showing, mail: Mail) -> str:
+    """Return the MJML of a mail, every value filled in, with the rows that its HTML has.
+
+    Raises:
+        ConfigError: a user's template is at fault, or needs more than `render.confined` allows.
+    """
+    from digest.render import PLAIN
+    from digest.render.confined import write_confined
+    from digest.render.view import CHART_CID
+    from digest.render.writing import Wish, write
+
+    settings = showing.settings
+    wish = Wish(
+        showing.edition,
+        locale_for(showing.language).tag,
+        showing.reader.recipient.segments,
+        PLAIN if settings is None else settings.brand,
+        None if settings is None else settings.templates,
+        chart=any(image.cid == CHART_CID for image in mail.images),
+        source=True,
+    )
+    return (write if wish.templates is None else write_confined)(wish).mjml
 
 
 def explained(showing: Showing, mail: Mail, figures: Figures) -> str:

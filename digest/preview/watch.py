@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from digest.settings import Settings
 
 SETTLED = 0.05  # seconds: two saves within them are one
+AHEAD = 0.5  # seconds that open pages wait for their view to be ready before they are told
+MOST_LOOKS = 20  # at files that never stop changing, until pages are told
 GONE = 0.3  # seconds that an editor may leave between deleting a file and writing it anew
 STREAM_SECONDS = 25  # a stream ends by itself; the page asks again with the version it has
 NOTICED = 0.5  # seconds until a stream notices that the server ends
@@ -153,6 +155,13 @@ class Files:
         self._stamps = _stamps(self.files())
 
     def look(self) -> bool:
+        """Read again what has changed since the last look, and count it; tell whether anything had."""
+        changed = self.take()
+        if changed:
+            self.versions.advance()
+        return changed
+
+    def take(self) -> bool:
         """Read again what has changed since the last look; tell whether anything had."""
         now = _stamps(self.files())
         changed = {
@@ -162,12 +171,12 @@ class Files:
         if not changed:
             return False
         templates = self._templates()
-        if all(any(path.is_relative_to(folder) for folder in templates) for path in changed):
+        if any(path.suffix == ".mo" for path in changed):
             forget_words()
+        if all(any(path.is_relative_to(folder) for folder in templates) for path in changed):
             self.desk.forget_messages()
         else:
             self.read()
-        self.versions.advance()
         return True
 
     def missing(self) -> bool:
@@ -265,11 +274,11 @@ class Watcher:
 
         while not self._ended.is_set():
             folders = self.files.folders()
-            for happened in watch(
+            for _happened in watch(
                 *folders,
                 watch_filter=None,
                 debounce=10,
-                step=10,
+                step=2,
                 recursive=False,
                 stop_event=self._ended,
                 rust_timeout=1000,
@@ -277,18 +286,32 @@ class Watcher:
                 raise_interrupt=False,
                 ignore_permission_denied=True,
             ):
-                self._settle(happened=bool(happened))
-                if self.files.folders() != folders:
+                ready = self._settle()
+                moved = self.files.folders() != folders
+                if ready is not None:
+                    ready.wait(AHEAD)
+                    self.files.versions.advance()
+                if moved:
                     break
 
-    def _settle(self, *, happened: bool) -> None:
-        if happened:
-            self.wait(SETTLED)
+    def _settle(self) -> threading.Event | None:
+        """Read what has changed until nothing does; what is returned happens once the open view is made anew.
+
+        It is made while more changes may come, so that a page that is told of them finds it ready.
+        """
         waited = 0.0
         while self.files.missing() and waited < GONE:
             self.wait(SETTLED)
             waited += SETTLED
-        self.files.look()
+        ready = None
+        for _ in range(MOST_LOOKS):
+            if not self.files.take():
+                break
+            ready = threading.Event()
+            prepare, told = self.files.desk.prepare, ready.set
+            threading.Thread(target=prepare, args=(told,), daemon=True).start()
+            self.wait(SETTLED)
+        return ready
 
 
 def loading(environment: Mapping[str, str]) -> Load:

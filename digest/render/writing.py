@@ -20,7 +20,8 @@ FEWEST_ROWS = 5
 class Wish:
     """What is to be written, for whom; `chart` tells whether a picture will be attached.
 
-    With `figures` it is the explain view: HTML alone, in which every number leads to its record.
+    With `figures` it is the explain view: HTML alone, in which every number leads to its record. With
+    `source` it is the MJML alone of which the HTML is made.
     """
 
     edition: Edition
@@ -30,6 +31,7 @@ class Wish:
     templates: Path | None
     chart: bool
     figures: Figures | None = None
+    source: bool = False
 
     def view(
         self,
@@ -53,9 +55,10 @@ class Wish:
 class Written:
     """The parts of one mail."""
 
-    html: str
-    text: str
-    subject: str
+    html: str = ""
+    text: str = ""
+    subject: str = ""
+    mjml: str = ""
 
 
 def write(wish: Wish, shown: View | None = None) -> Written:
@@ -72,8 +75,10 @@ def write(wish: Wish, shown: View | None = None) -> Written:
     if wish.figures is not None:
         from digest.render.linked import explained
 
-        return Written(explained(wish, wish.figures), "", "")
+        return Written(explained(wish, wish.figures))
     shown, html = fitting(shown or wish.view(), wish.view, locale, wish.templates)
+    if wish.source:
+        return Written(mjml=email.mjml(shown, locale, wish.templates))
     body = text.text(shown, locale, wish.templates)
     _refuse(html, body, shown, wish.templates)
     return Written(html, body, text.subject(shown, locale, wish.templates))

@@ -33,14 +33,23 @@ function untouched() {
   });
 }
 
+// Loads the mail anew; a slow one does not keep back what there is to say about it.
+function loaded(frame) {
+  return new Promise((done) => {
+    frame.addEventListener("load", done, { once: true });
+    setTimeout(done, 150);
+    frame.src = frame.getAttribute("src");
+  });
+}
+
 async function renew() {
   if (busy || shown === wanted) return;
   busy = true;
   const asked = wanted;
-  // The mail is asked for beside the page around it; while a file is broken it is the last good one.
+  // The mail comes first, then the page around it; while a file is broken it is the last good one.
   const frame = document.getElementById("frame");
-  if (frame) frame.src = frame.getAttribute("src");
   try {
+    if (frame) await loaded(frame);
     const answer = await fetch(location.href);
     if (answer.redirected) {
       location.replace(answer.url);

@@ -17,9 +17,11 @@ from digest.demo import morning
 from digest.ledger import read_ledger
 from digest.preview.frame import as_dark_author, as_dark_forced, with_pictures, without_pictures
 from digest.render.locales import languages
+from digest.resources import templates_folder
 from digest.scenarios import SCENARIOS
 from digest.settings import load
 from tests.preview.conftest import BUSINESS_DATE, Stage, clock, staged
+from tests.preview.workshop import copied, day_after
 
 FAR = 'href="/d/demo?date='
 
@@ -36,6 +38,37 @@ def part(content: bytes, kind: str) -> str:
     parsed: Any = BytesParser(policy=default).parsebytes(content)
     text: str = parsed.get_body((kind,)).get_content()
     return text.replace("\r\n", "\n")
+
+
+HOSTILE = "{{ ('a' * 1200000000)|length }}"  # more memory than a template may have
+
+
+def test_the_source_of_a_hostile_template_ends_in_the_overlay(demo: Path, tmp_path: Path) -> None:
+    config = copied(demo, tmp_path / "own")
+    stage = staged(config, now=day_after)
+    own = config.parent / "templates" / "parts" / "verdict.mjml"
+    own.parent.mkdir()
+    built_in = (templates_folder() / "parts" / "verdict.mjml").read_text(encoding="utf-8")
+    own.write_text(f"<!-- Words of before -->{built_in}", encoding="utf-8")
+    assert "Words of before" in stage.ask.get("/d/demo?tab=source").text
+
+    own.write_text(f"<!-- Words of after -->{HOSTILE}{built_in}", encoding="utf-8")
+    stage.desk.forget_messages()
+    answer = stage.ask.get("/d/demo?tab=source")
+
+    assert answer.status_code == 200
+    assert "needed more than 1 GB of memory" in answer.text
+    assert "Words of before" in answer.text  # the last good one stays
+    assert "Words of after" not in answer.text
+
+
+def test_the_source_is_that_of_the_mail_with_its_picture(stage: Stage) -> None:
+    shown = html.unescape(stage.ask.get("/d/demo?tab=source").text)
+    before, after = shown.split("<mjml", 1)
+
+    assert "<!doctype html>" in before
+    assert 'src="cid:waterfall@digest"' in after
+    assert "{{" not in after
 
 
 def test_the_frame_of_a_sent_edition_holds_the_very_bytes(stage: Stage, demo: Path) -> None:

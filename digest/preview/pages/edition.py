@@ -308,26 +308,17 @@ def _headers(asked: Asked, showing: Showing, mail: Mail) -> dict[str, Any]:
     }
 
 
-def _source(_asked: Asked, showing: Showing, mail: Mail) -> dict[str, Any]:
-    from digest.render import email
-    from digest.render.locales import locale_for
+def _source(asked: Asked, showing: Showing, mail: Mail) -> dict[str, Any]:
     from digest.render.scorecard import scorecard_json
-    from digest.render.view import view as view_of
 
-    settings = showing.settings
-    locale = locale_for(showing.language)
-    shown = view_of(showing.edition, locale, segments_first=showing.reader.recipient.segments)
+    mjml = asked.desk.source(showing, mail)
     scorecard = scorecard_json(showing.edition, showing.language)
-    return {
-        "sources": (
-            ("HTML", mail.html.split("\n")),
-            (
-                "MJML",
-                email.mjml(shown, locale, settings.templates if settings else None).split("\n"),
-            ),
-            ("JSON", json.dumps(scorecard, ensure_ascii=False, indent=2).split("\n")),
-        )
+    texts = {
+        "HTML": mail.html,
+        "MJML": mjml,
+        "JSON": json.dumps(scorecard, ensure_ascii=False, indent=2),
     }
+    return {"sources": [(name, text.split("\n")) for name, text in texts.items() if text]}
 
 
 _TABS = {
