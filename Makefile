@@ -4,8 +4,16 @@ VENV   ?= .venv
 BIN     = $(VENV)/bin
 PIP     = $(BIN)/python -m pip --disable-pip-version-check --quiet
 TESTS  ?=
-# Counting the branches takes half as long again; .ci/run does it, and so does `make test COVERED=--cov`.
+# .ci/run counts the branches, and so does `make test COVERED=--cov`; not where pictures and pages are made,
+# which it makes take more than twice as long.
 COVERED ?= $(if $(filter 1,$(DIGEST_TEST_ALL)),--cov --cov-report=)
+DRAWN    = tests/figures tests/preview tests/render
+
+# `make test TMPDIR=/some/folder` takes another one.
+IN_MEMORY = $(if $(TMPDIR),TMPDIR=$(TMPDIR),$(addprefix TMPDIR=,$(shell .ci/scratch)))
+
+# Some tests wait for others to answer, so two cores carry three workers.
+SUITE = $(IN_MEMORY) $(BIN)/python -m pytest -n 3 --dist worksteal -m "not long and not kills"
 
 # npm writes this file last, so it stands for the whole folder.
 NODE_TOOLS = .ci/node/node_modules/.package-lock.json
@@ -19,10 +27,10 @@ help: ## what there is
 demo: $(VENV)/.run ## sample CRM, worksheet and config; sends today's digest to a local inbox
 	@$(BIN)/digest demo $(ARGS)
 
-# Some tests wait for others to answer, so two cores carry three workers.
 test: $(VENV)/.dev node ## run every test
-	$(BIN)/python -m pytest -n 3 --dist worksteal -m "not long and not kills" $(COVERED) $(TESTS)
-	@if [ -n "$(COVERED)" ]; then $(BIN)/python -m coverage report | grep -E "^(Name|TOTAL)"; fi
+	$(SUITE) $(TESTS) $(if $(COVERED),$(COVERED) $(addprefix --ignore=,$(DRAWN)))
+	@if [ -n "$(COVERED)" ]; then \
+	  $(SUITE) $(DRAWN) && $(BIN)/python -m coverage report | grep -E "^(Name|TOTAL)"; fi
 
 node: # the validators of the mail
 	@if .ci/node/ready; then $(MAKE) -s $(NODE_TOOLS); else false; fi \
@@ -50,7 +58,7 @@ lock: ## write the lock files anew (needs the network)
 	$(PYTHON) .ci/locks.py --write
 
 kills: $(VENV)/.dev ## 2,000 processes killed at every step and at random, four workers in 400 rounds
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m kills tests/delivery
+	$(IN_MEMORY) $(BIN)/python -m pytest -n 2 --dist worksteal -m kills tests/delivery
 
 long: $(VENV)/.dev ## the long suites: fuzzing, 10,000 months
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m long

@@ -537,6 +537,7 @@ Where to look:
   {folder}/digest.toml           the settings
 
 Next:
+  {command} preview {folder}/digest.toml   the same in a browser: every number, worksheet and what-if
   {command} show {folder}/digest.toml
   {command} worksheet fill {folder}/digest.toml
   {command} init my-digest"""

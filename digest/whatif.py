@@ -118,8 +118,10 @@ def situation(facts: editions.Facts, edition: Edition, history: LeadCounts | Non
         edition: of that digest.
         history: of `editions.counting_plan(...).history`.
     """
-    month = facts.months.of(edition.business_date)
-    due = editions.Due(edition.business_date, Kind.MONTH_TO_DATE, None, edition.covers, month, None)
+    # The figures may be older than the edition, where the source had nothing newer.
+    counted_on = edition.scorecard.cut_off + timedelta(days=1)
+    month = facts.months.of(counted_on)
+    due = editions.Due(counted_on, Kind.MONTH_TO_DATE, None, edition.covers, month, None)
     rows = tuple(row for row in edition.counts if row.day in month.period)
     counts = LeadCounts(
         period=month.period,

@@ -10,7 +10,6 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 from digest.render.brand import contrast
 from tests.preview.conftest import Served
 from tests.render.chromium import needs_chromium
-from tests.render.test_accessibility import AXE, FINDINGS, OPTIONS, axe
 
 pytestmark = needs_chromium
 
@@ -25,10 +24,6 @@ PLACES = (
     "/d/demo/history/2026-06-16/0/1",
     "/d/demo/calendar",
 )
-# A page of the preview is whole, so nothing is left out as it is for a mail.
-WHOLE = {name: value for name, value in OPTIONS.items() if name != "rules"}
-# What axe does not decide: the words in a picture, which the next test measures, arrows and signs.
-UNDECIDED = re.compile(r"color-contrast: <(text |a class=\"step\"|span aria-hidden)")
 
 
 def told(page: Page) -> list[str]:
@@ -150,21 +145,6 @@ def test_no_width_scrolls_the_page_sideways(page: Page, served: Served, place: s
         wide = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
 
         assert wide <= 0, (width, wide)
-
-
-@pytest.mark.tool
-@pytest.mark.skipif(not AXE.exists(), reason="needs axe-core; `make test` installs it with npm")
-@pytest.mark.parametrize("place", PLACES)
-def test_anyone_can_use_it_in_light_and_dark(page: Page, served: Served, place: str) -> None:
-    for scheme in ("light", "dark"):
-        page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
-        page.goto(f"{served.base}{place}")
-        for details in page.locator("details").all():
-            details.evaluate("one => { one.open = true; }")
-        page.evaluate(axe())
-        found: list[str] = page.evaluate(FINDINGS, WHOLE)
-
-        assert [one for one in found if not UNDECIDED.match(one)] == [], scheme
 
 
 def test_words_in_the_picture_stand_out_from_its_ground(page: Page, served: Served) -> None:
