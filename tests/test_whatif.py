@@ -165,7 +165,8 @@ def test_the_sentence_is_about_all_when_several_segments_changed() -> None:
 def test_without_changes_the_agreement_stands_exactly(name: str) -> None:
     here = of(name)
     found = answer(here, NOTHING)
-    judged = "on-track" if name == "stale" else name  # what came last before there was nothing newer
+    # Where there is nothing newer, it is what came last.
+    judged = "on-track" if name == "stale" else name
     assert found.now == found.agreed == SCENARIOS[judged]().edition.scorecard
     assert found.said is None
     assert as_toml(here, NOTHING) == ""
