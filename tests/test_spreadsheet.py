@@ -383,7 +383,7 @@ def test_a_list_that_ended_too_early_is_stale(tmp_path: Path) -> None:
     # The cut-off is Sunday 22 November; three workdays before it is Wednesday the 18th.
     assert counted(ending(date(2026, 11, 18))).total == 1
     error = refused(ending(date(2026, 11, 17)))
-    assert error.reason is Reason.TRANSIENT
+    assert error.reason is Reason.STALE
     assert "leads.csv: the list ends on 2026-11-17, the newest row must be from 2026-11-18" in str(
         error
     )

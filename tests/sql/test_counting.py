@@ -329,7 +329,7 @@ def test_a_table_loaded_before_the_cut_off_is_no_answer(database: Database) -> N
     database.fill([{"seg": "DACH", "ts": MARCH_5, "loaded": datetime(2026, 3, 31, 21, tzinfo=UTC)}])
     with pytest.raises(ConnectorError, match="ends at 2026-03-31 21:00 UTC") as caught:
         counted(database, loaded_at="loaded")
-    assert caught.value.reason == Reason.TRANSIENT
+    assert caught.value.reason == Reason.STALE
 
 
 @pytest.mark.failure("D9")
