@@ -17,7 +17,7 @@ from digest.delivery import NOTICES
 from digest.dispatch import Now, Report, edition_to_show, frozen_edition, send_digest
 from digest.errors import ConfigError, ConnectorError, Reason
 from digest.followup import Promise
-from digest.ledger import RunState, open_ledger, read_ledger
+from digest.ledger import RunState, State, open_ledger, read_ledger
 from digest.model import (
     DealStatistics,
     Edition,
@@ -387,9 +387,17 @@ def test_a_notice_that_is_not_taken_is_not_tried_again_and_stops_nothing(
             sent(held, Clock(at(7, 31)))
 
     assert [one.recipient for one in outbox.sent] == [ANA]
+    assert states_of_notices(held) == {ANA: State.SENT, BEN: State.EXPIRED}
     outbox.refuses = set()
     assert sent(replace(held, connector=settings.connector), Clock(at(8, 1))).exit_code == 0
     assert len(outbox.sent) == 3
+
+
+def states_of_notices(settings: Settings) -> dict[str, State]:
+    reader = read_ledger(settings.ledger)
+    assert reader is not None
+    rows = reader.deliveries(f"{settings.id}{NOTICES}", MONDAY)
+    return {row.recipient: row.state for row in rows}
 
 
 @pytest.mark.parametrize("change", ["not wanted", "a date that a person names", "a late call"])

@@ -1168,6 +1168,7 @@ def test_an_edition_that_never_went_out_expires(ledger: Ledger) -> None:
     run = ledger.run("leads", TODAY)
     assert run is not None
     assert (run.state, result.exit_code) == (RunState.EXPIRED, 4)
+    assert result.note == run.note == "send_until has passed"
 
 
 def test_a_late_call_after_everybody_was_served_is_no_failure(sender: Sender) -> None:
@@ -1412,14 +1413,20 @@ def test_a_test_send_is_marked_and_leaves_the_ledger_alone(
 
 
 @pytest.mark.parametrize(
-    ("error", "code"), [(refused(), 4), (OutcomeUnknownError("outbox", "no answer"), 5)]
+    ("error", "code", "state"),
+    [
+        (refused(), 4, "refused"),
+        (DeliveryError("outbox", "greylisted", permanent=False), 4, "deferred"),
+        (OutcomeUnknownError("outbox", "no answer"), 5, "unknown"),
+    ],
 )
-def test_a_test_send_that_fails_says_so(clock: Clock, error: DeliveryError, code: int) -> None:
+def test_a_test_send_that_fails_says_so(
+    clock: Clock, error: DeliveryError, code: int, state: str
+) -> None:
     result = a_test_send(Outbox(errors=[("me@team.example", error)]), clock)
 
     assert result.exit_code == code
     (line,) = result.lines
-    state = "unknown" if code == 5 else "refused"
     assert line == f"mail me…@team.example: test {state} ({error})"
 
 
