@@ -18,13 +18,16 @@ from digest.editions import (
     Months,
     compose_edition,
     counting_plan,
+    course_of,
     courses_of,
+    courses_with,
     drop_since,
     due,
     frozen_from,
     measured_window,
     mid_month,
     upcoming,
+    without_news,
 )
 from digest.model import (
     Bridge,
@@ -1141,3 +1144,99 @@ def test_segments_are_read_in_the_settings_order() -> None:
     turned: Sequence[Segment] = FACTS.segments[::-1]
     found = edition(june(15), facts=replace(FACTS, segments=tuple(turned)))
     assert [row.segment for row in found.scorecard.segments] == ["UKI", "DACH"]
+
+
+# ------------------------------------------------------------------------------- nothing newer
+
+
+def test_without_news_the_last_figures_stand_unjudged_and_say_so() -> None:
+    monday = edition(june(15), steady().but({(june(9), ""): 2}))
+    asked = due(june(16), ZURICH, previous=monday)
+
+    found = without_news(asked, monday)
+
+    assert (found.business_date, found.covers, found.kind) == (
+        june(16),
+        (june(15),),
+        Kind.MONTH_TO_DATE,
+    )
+    assert found.stale
+    assert not monday.stale
+    assert found.warnings == (Note(NoteCode.STALE, day=june(14)),)
+    assert (found.scorecard.cut_off, found.as_of, found.counts) == (
+        june(14),
+        monday.as_of,
+        monday.counts,
+    )
+    before, after = monday.scorecard, found.scorecard
+    assert after.unassigned is not None
+    for was, row in zip(
+        (before.total, *before.segments, before.unassigned),
+        (after.total, *after.segments, after.unassigned),
+        strict=True,
+    ):
+        assert was is not None
+        assert row.status is Status.NO_DATA
+        known = ("segment", "actual", "goal", "sales_goal", "workdays", "elapsed", "remaining")
+        for name in (*known, "lead_value", "currency"):
+            assert getattr(row, name) == getattr(was, name), name
+        judged = ("expected", "gap", "attainment", "pace", "required_per_workday", "forecast")
+        assert [getattr(row, name) for name in (*judged, "rate_per_workday")] == [None] * 7
+    assert after.value is None
+    assert found.bridge == Bridge(june(14), 62, (), (), 62)
+    assert (found.follow_up, found.drift, found.closed, found.corrects) == (None,) * 4
+
+
+def test_why_a_status_was_softened_goes_with_the_status() -> None:
+    monday = edition(june(15))
+    softened = tuple(
+        Note(code, "DACH")
+        for code in (
+            NoteCode.WITHIN_NORMAL_VARIATION,
+            NoteCode.FORECAST_BELOW_GOAL,
+            NoteCode.SET_BY_HAND,
+        )
+    )
+    total = replace(monday.scorecard.total, notes=softened)
+    noted = replace(monday, scorecard=replace(monday.scorecard, total=total, unassigned=None))
+
+    found = without_news(due(june(16), ZURICH, previous=noted), noted)
+
+    assert [note.code for note in found.scorecard.total.notes] == [NoteCode.SET_BY_HAND]
+    assert found.scorecard.unassigned is None
+
+
+@pytest.mark.parametrize("last", [may(28), april(15)])
+def test_a_month_does_not_begin_with_figures_of_another(last: date) -> None:
+    earlier = edition(last)
+    with pytest.raises(ValueError, match=r"no figures of June 2026 .* before 2026-06-15"):
+        without_news(due(june(15), ZURICH, previous=earlier), earlier)
+
+
+def test_a_free_day_has_no_last_figures() -> None:
+    friday = edition(june(12))
+    with pytest.raises(ValueError, match="no figures of June 2026"):
+        without_news(due(june(13), ZURICH, previous=friday), friday)
+
+
+# ------------------------------------------------------------------------------------------ courses
+
+
+@pytest.mark.parametrize("weighting", ["workday", "calendar", "historical"])
+def test_another_calendar_within_the_month_gives_the_courses_of_that_calendar(
+    weighting: Weighting,
+) -> None:
+    austrian = (Segment("DACH", calendar="AT"), Segment("UKI", active_from=june(8)))
+    facts = replace(FACTS, segments=austrian, weighting=weighting)
+    other = replace(facts, calendar=Calendar("CH", "ZH", add=(june(10),)), calendars={"AT": ZURICH})
+    asked = due(june(15), ZURICH)
+    periods = counting_plan(asked)
+    assert periods.history is not None
+    history = steady().count(periods.history)
+    courses = courses_of(facts, asked.month, history)
+
+    assert courses_with(other, asked.month, history, courses) == courses_of(
+        other, asked.month, history
+    )
+    assert courses_with(other, asked.month, history, courses) != courses
+    assert course_of(other, asked.month, history) == courses_of(other, asked.month, history)[None]
