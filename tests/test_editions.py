@@ -1228,7 +1228,11 @@ def test_another_calendar_within_the_month_gives_the_courses_of_that_calendar(
 ) -> None:
     austrian = (Segment("DACH", calendar="AT"), Segment("UKI", active_from=june(8)))
     facts = replace(FACTS, segments=austrian, weighting=weighting)
-    other = replace(facts, calendar=Calendar("CH", "ZH", add=(june(10),)), calendars={"AT": ZURICH})
+    other = replace(
+        facts,
+        calendar=Calendar("CH", "ZH", add=(june(10),)),
+        calendars={"AT": Calendar("AT", add=(june(9),))},
+    )
     asked = due(june(15), ZURICH)
     periods = counting_plan(asked)
     assert periods.history is not None
