@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, timedelta
 from fractions import Fraction
@@ -16,6 +18,7 @@ from digest.render.locales import Locale, half_up
 from digest.render.view import period_days
 
 if TYPE_CHECKING:
+    from matplotlib.backends.backend_agg import RendererAgg
     from matplotlib.font_manager import FontProperties
     from PIL.Image import Image as PillowImage
 
@@ -108,9 +111,21 @@ def png(picture: Waterfall, locale: Locale) -> bytes:
     # A matplotlibrc in the working folder must not change the mail.
     with mpl.rc_context():
         mpl.rcParams.update(_DEFAULTS)  # type: ignore[arg-type] # keys are checked at run time
-        pen = Pen()
+        pen = Pen(_spare_canvas())
         draw(pen, picture, locale)
-        return _quantised(pen.pixels())
+        drawn = _quantised(pen.pixels())
+    _SPARE.append(pen.canvas)
+    return drawn
+
+
+# Two megabytes each, which the system would have to find anew for every picture.
+_SPARE: deque[RendererAgg] = deque(maxlen=2)
+
+
+def _spare_canvas() -> RendererAgg | None:
+    with suppress(IndexError):  # another thread may have taken the last one since any look
+        return _SPARE.pop()
+    return None
 
 
 _DEFAULTS = {
@@ -120,10 +135,11 @@ _DEFAULTS = {
 }
 
 
-def _quantised(pixels: bytes) -> bytes:
+def _quantised(pixels: memoryview) -> bytes:
     from PIL import Image
 
-    picture = Image.frombytes("RGBA", (WIDTH, HEIGHT), pixels).convert("RGB")
+    # Read without the fourth byte at once: each further copy is two megabytes that the system has to find.
+    picture = Image.frombytes("RGB", (WIDTH, HEIGHT), pixels, "raw", "RGBX")
     # The colours are known, so none has to be searched for: a twentieth of the time.
     small = picture.quantize(palette=_palette(), dither=Image.Dither.NONE)
     file = io.BytesIO()
@@ -172,16 +188,17 @@ class Pen:
     Points are (x, y) in pixels from the upper left corner; widths and sizes are in points of 1/72 inch.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, canvas: RendererAgg | None = None) -> None:
         from matplotlib.backends.backend_agg import RendererAgg
 
         self.texts: dict[str, Box] = {}  # what was written, and where
-        self._canvas = RendererAgg(WIDTH, HEIGHT, DPI)  # type: ignore[no-untyped-call] # matplotlib has no types here
+        self.canvas = canvas or RendererAgg(WIDTH, HEIGHT, DPI)  # type: ignore[no-untyped-call] # matplotlib has no types here
         self.area([(0, 0), (WIDTH, 0), (WIDTH, HEIGHT), (0, HEIGHT)], "#ffffff")
 
-    def pixels(self) -> bytes:
-        """Return the picture, four bytes a pixel."""
-        return bytes(self._canvas.buffer_rgba())  # type: ignore[no-untyped-call] # as above
+    def pixels(self) -> memoryview:
+        """Return the picture, four bytes a pixel, as long as the pen is kept."""
+        pixels: memoryview = self.canvas.buffer_rgba()  # type: ignore[no-untyped-call] # as above
+        return pixels
 
     def area(self, points: Sequence[Point], colour: str) -> None:
         """Fill the shape with these corners."""
@@ -210,7 +227,7 @@ class Pen:
         from matplotlib.path import Path
         from matplotlib.transforms import IdentityTransform
 
-        pen = self._canvas.new_gc()
+        pen = self.canvas.new_gc()
         pen.set_foreground(to_rgba(colour), isRGBA=True)
         pen.set_linewidth(width)
         pen.set_capstyle("butt")
@@ -219,7 +236,7 @@ class Pen:
         if dashes is not None:
             pen.set_dashes(0, [length * width for length in dashes])
         upright = Path([(x, HEIGHT - y) for x, y in points])
-        self._canvas.draw_path(  # type: ignore[no-untyped-call] # as above
+        self.canvas.draw_path(  # type: ignore[no-untyped-call] # as above
             pen, upright, IdentityTransform(), to_rgba(fill) if fill else None
         )
 
@@ -238,19 +255,16 @@ class Pen:
         from matplotlib.colors import to_rgba
 
         font = _font(size, bold)
-        pen = self._canvas.new_gc()
+        pen = self.canvas.new_gc()
         pen.set_foreground(to_rgba(colour), isRGBA=True)
         lines = words.split("\n")
         ascent, apart = size * PIXELS * CAP_HEIGHT, size * PIXELS * LINE_HEIGHT
         height = ascent + apart * (len(lines) - 1)
         top = at[1] - height * _PARTS[down]
-        widths = [
-            self._canvas.get_text_width_height_descent(line, font, ismath=False)[0]  # type: ignore[no-untyped-call] # as above
-            for line in lines
-        ]
+        widths = [_width(line, size, bold) for line in lines]
         for number, (line, width) in enumerate(zip(lines, widths, strict=True)):
             base = top + ascent + number * apart
-            self._canvas.draw_text(pen, at[0] - width * _PARTS[across], base, line, font, 0)  # type: ignore[no-untyped-call] # as above
+            self.canvas.draw_text(pen, at[0] - width * _PARTS[across], base, line, font, 0)  # type: ignore[no-untyped-call] # as above
         left = at[0] - max(widths) * _PARTS[across]
         self.texts[words] = Box(left, top, left + max(widths), top + height)
 
@@ -263,6 +277,20 @@ def _font(size: float, bold: bool) -> FontProperties:  # noqa: FBT001 - private
     from matplotlib.font_manager import FontProperties
 
     return FontProperties(family="DejaVu Sans", size=size, weight="bold" if bold else "normal")
+
+
+@lru_cache(maxsize=1024)  # days and round numbers stand in every picture
+def _width(line: str, size: float, bold: bool) -> float:  # noqa: FBT001 - private
+    """Return how wide a line of text is, in pixels."""
+    width: float = _ruler().get_text_width_height_descent(line, _font(size, bold), ismath=False)[0]  # type: ignore[no-untyped-call] # as above
+    return width
+
+
+@cache
+def _ruler() -> RendererAgg:
+    from matplotlib.backends.backend_agg import RendererAgg
+
+    return RendererAgg(1, 1, DPI)  # type: ignore[no-untyped-call] # as above
 
 
 # ----------------------------------------------------------------------------------------- the picture

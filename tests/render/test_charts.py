@@ -43,6 +43,18 @@ def test_the_picture_is_white_at_its_corners_so_that_dark_mode_does_not_swallow_
     assert {picture.getpixel(corner) for corner in corners} == {(255, 255, 255)}
 
 
+def test_nothing_of_a_picture_shows_through_the_next_one() -> None:
+    pictures = [charts.waterfall(make()) for make in SCENARIOS.values()]
+    draw = charts.png.__wrapped__  # as if none had been drawn before
+    alone = []
+    for picture in pictures:
+        charts._SPARE.clear()
+        alone.append(draw(picture, ENGLISH))
+
+    assert [draw(picture, ENGLISH) for picture in pictures] == alone
+    assert len(charts._SPARE) == 1
+
+
 def test_ink_leads_and_fan_are_drawn() -> None:
     picture = opened(render(edition()).images[0].png).convert("RGB")
 
