@@ -28,9 +28,9 @@ demo: $(VENV)/.run ## sample CRM, worksheet and config; sends today's digest to 
 	@$(BIN)/digest demo $(ARGS)
 
 test: $(VENV)/.dev node ## run every test
-	$(SUITE) $(TESTS) $(if $(COVERED),$(COVERED) $(addprefix --ignore=,$(DRAWN)))
+	$(SUITE) $(COVERED) $(or $(TESTS),$(if $(COVERED),$(addprefix --ignore=,$(DRAWN))))
 	@if [ -n "$(COVERED)" ]; then \
-	  $(SUITE) $(DRAWN) && $(BIN)/python -m coverage report | grep -E "^(Name|TOTAL)"; fi
+	  $(if $(TESTS),,$(SUITE) $(DRAWN) &&) $(BIN)/python -m coverage report | grep -E "^(Name|TOTAL)"; fi
 
 node: # the validators of the mail
 	@if .ci/node/ready; then $(MAKE) -s $(NODE_TOOLS); else false; fi \

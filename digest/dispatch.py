@@ -91,13 +91,13 @@ def memory_of(settings: Settings, before: date) -> Memory:
         return Memory()
 
     return Memory(
-        _previous(settings, reader, before),
+        last_told(settings, reader, before),
         _sent_on(settings, reader),
         _kept_history(settings, reader),
     )
 
 
-def _previous(settings: Settings, reader: Reader, before: date) -> Edition | None:
+def last_told(settings: Settings, reader: Reader, before: date) -> Edition | None:
     """Return the last edition sent that had figures of its own: what followed it is not told yet."""
     while (text := reader.previous_edition(settings.id, before)) is not None:
         edition = edition_from_json(text)
@@ -376,7 +376,7 @@ def _send(
             settings, ledger, lambda history: ledger.keep_history(settings.id, history)
         )
         if previous is not None and previous.stale:
-            previous = _previous(settings, ledger, previous.business_date)
+            previous = last_told(settings, ledger, previous.business_date)
         memory = Memory(previous, _sent_on(settings, ledger), kept)
         asked = now.clock()
         may_wait = until is not None and asked < until - LAST_CALL

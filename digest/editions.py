@@ -505,8 +505,7 @@ def without_news(edition: Due, last: Edition) -> Edition:
     if edition.kind is not Kind.MONTH_TO_DATE or last.scorecard.period != month:
         msg = f"no figures of {month.start:%B %Y} have been sent before {edition.business_date}"
         raise ValueError(msg)
-    card, bridge = last.scorecard, last.bridge
-    actual = card.total.actual or 0
+    card, actual = last.scorecard, last.bridge.actual
     return replace(
         last,
         business_date=edition.business_date,
@@ -520,14 +519,7 @@ def without_news(edition: Due, last: Edition) -> Edition:
             unassigned=_unjudged(card.unassigned) if card.unassigned else None,
             value=None,
         ),
-        bridge=replace(
-            bridge,
-            previous_cut_off=card.cut_off,
-            previous_actual=actual,
-            new=(),
-            corrections=(),
-            usual=None,
-        ),
+        bridge=Bridge(card.cut_off, actual, new=(), corrections=(), actual=actual),
         warnings=(Note(NoteCode.STALE, day=card.cut_off),),
         follow_up=None,
         drift=None,

@@ -260,7 +260,7 @@ class _Watch:
             if report.edition is not None and report.edition.stale:
                 found.append(alerts.stale(self.scene, report.edition.scorecard.cut_off))
             if not self.correcting:
-                found += [*self._left_behind(), *self._over(report, today)]
+                found += [*self._left_behind(), *self._over(report, today, found)]
             self._tell(found)
         self._ping_how_it_stands(report, today, late=late)
         self._write_metrics()
@@ -352,14 +352,19 @@ class _Watch:
 
     # ------------------------------------------------------------------------------------ what is over
 
-    def _over(self, report: Report, today: Sequence[Outcome]) -> Iterator[Alert]:
-        """End the causes that are gone, and yield one notice for all of them."""
+    def _over(
+        self, report: Report, today: Sequence[Outcome], found: Sequence[Alert]
+    ) -> Iterator[Alert]:
+        """End the causes that are gone, and yield one notice for all of them; what was found is not gone."""
         if not report.outcomes:
             return
         standing = self.memory.standing(self.settings.id)
-        stale = report.edition is not None and report.edition.stale
-        still = (Cause.SOURCE_STALE,) if stale else ()
-        gone = [one for one in standing if one.cause not in still and self._is_over(one, today)]
+        still = {(one.cause, one.about) for one in found}
+        gone = [
+            one
+            for one in standing
+            if (one.cause, one.about) not in still and self._is_over(one, today)
+        ]
         ended = self.memory.end(gone) if gone else ()
         worth_a_word = [one for one in ended if self._is_news(one)]
         if worth_a_word:

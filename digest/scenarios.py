@@ -624,16 +624,23 @@ def _scenario(name: str) -> Scenario:
     return replace(found, name=name)
 
 
+def _day_after(last: Scenario) -> editions.Due:
+    """What the workday after a scenario's brings."""
+    calendar = last.facts.calendar
+    on = calendar.next_workday(last.edition.business_date)
+    return editions.due(on, calendar, previous=last.edition)
+
+
 @cache
 def _all_failed() -> Held:
     last = _scenario("on-track")
-    on = last.facts.calendar.next_workday(last.edition.business_date)
+    due = _day_after(last)
     return Held(
         name=_ALL_FAILED,
         title=TITLES[_ALL_FAILED],
-        now=_at(on),
+        now=_at(due.business_date),
         facts=last.facts,
-        due=editions.due(on, last.facts.calendar, previous=last.edition),
+        due=due,
         previous=last.edition,
         error=_no_answer("no answer to the count within 30 s"),
     )
@@ -643,13 +650,12 @@ def _all_failed() -> Held:
 def _stale() -> Scenario:
     """The table was not loaded overnight, and the settings want the last figures then."""
     last = _scenario("on-track")
-    on = last.facts.calendar.next_workday(last.edition.business_date)
-    due = editions.due(on, last.facts.calendar, previous=last.edition)
+    due = _day_after(last)
     return replace(
         last,
         name=_STALE,
         title=TITLES[_STALE],
-        now=_at(on),
+        now=_at(due.business_date),
         due=due,
         previous=last.edition,
         edition=editions.without_news(due, last.edition),

@@ -31,7 +31,8 @@ def tiny(tmp_path: Path) -> Path:
     """A project of one function, with a test that notices two of its three changes."""
     for name in (".ci", "digest", "tests", "templates", "config"):
         (tmp_path / name).mkdir()
-    shutil.copy(ROOT / ".ci/mutants.py", tmp_path / ".ci")
+    for name in ("mutants.py", "scratch"):
+        shutil.copy(ROOT / ".ci" / name, tmp_path / ".ci")
     (tmp_path / ".ci/mutants.toml").write_text(PARTS)
     (tmp_path / "pyproject.toml").write_text('[tool.pytest.ini_options]\npythonpath = ["."]\n')
     (tmp_path / "digest/__init__.py").write_text("")

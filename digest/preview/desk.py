@@ -19,7 +19,7 @@ from digest.compose import (
     history_of,
     latest_business_date,
 )
-from digest.dispatch import memory_of, message_for
+from digest.dispatch import last_told, memory_of, message_for
 from digest.due import today_of
 from digest.errors import ConfigError, DigestError
 from digest.ledger import Postgres, State, read_ledger
@@ -455,10 +455,7 @@ class Desk:
             messages = self._messages
             if key not in messages:
                 began = time.monotonic()
-                try:
-                    _keep(messages, key, self._rendered(showing))
-                except ConfigError as error:
-                    _keep(messages, key, error)
+                _keep_result(messages, key, lambda: self._rendered(showing))
                 self._seconds[_same_view(showing)] = time.monotonic() - began
             message = _sound(messages[key])
             _keep(self._good, _same_view(showing), message)
@@ -486,10 +483,7 @@ class Desk:
         with self._rendering:
             sources = self._sources
             if key not in sources:
-                try:
-                    _keep(sources, key, source_of(showing, mail))
-                except ConfigError as error:
-                    _keep(sources, key, error)
+                _keep_result(sources, key, lambda: source_of(showing, mail))
             found = sources[key]
             if isinstance(found, str):
                 _keep(self._good_sources, _same_view(showing), found)
@@ -564,6 +558,14 @@ def _keep(known: dict[Any, T], key: object, value: T) -> None:
     known[key] = value
 
 
+def _keep_result(known: dict[Any, T | ConfigError], key: object, make: Callable[[], T]) -> None:
+    """Keep what was made, or why it could not be."""
+    try:
+        _keep(known, key, make())
+    except ConfigError as error:
+        _keep(known, key, error)
+
+
 def _sound(rendered: Message | ConfigError) -> Message:
     if isinstance(rendered, ConfigError):
         raise rendered.with_traceback(None)
@@ -620,8 +622,7 @@ def _last_frozen(reader: Reader | None, settings: Settings) -> Edition | None:
 
 
 def _previous(reader: Reader | None, settings: Settings, day: date) -> Edition | None:
-    text = reader.previous_edition(settings.id, day) if reader else None
-    return None if text is None else edition_from_json(text)
+    return last_told(settings, reader, day) if reader else None
 
 
 def _frozen_bytes(showing: Showing) -> bytes | None:

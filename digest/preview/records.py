@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from digest.compose import NOTHING_SENT, due_on, facts_of
 from digest.dispatch import memory_of
@@ -11,7 +11,6 @@ from digest.editions import counting_plan
 from digest.errors import DigestError
 from digest.figures import Figures, ScenarioPlaces, figures_of
 from digest.ledger import read_ledger
-from digest.render.locales import locale_for
 from digest.settings.places import SettingsPlaces
 
 if TYPE_CHECKING:
@@ -64,22 +63,9 @@ def source_of(showing: Showing, mail: Mail) -> str:
     Raises:
         ConfigError: a user's template is at fault, or needs more than `render.confined` allows.
     """
-    from digest.render import PLAIN
-    from digest.render.confined import write_confined
-    from digest.render.view import CHART_CID
-    from digest.render.writing import Wish, write
+    from digest.render import source
 
-    settings = showing.settings
-    wish = Wish(
-        showing.edition,
-        locale_for(showing.language).tag,
-        showing.reader.recipient.segments,
-        PLAIN if settings is None else settings.brand,
-        None if settings is None else settings.templates,
-        chart=any(image.cid == CHART_CID for image in mail.images),
-        source=True,
-    )
-    return (write if wish.templates is None else write_confined)(wish).mjml
+    return source(showing.edition, **_as_rendered(showing, mail))
 
 
 def explained(showing: Showing, mail: Mail, figures: Figures) -> str:
@@ -88,16 +74,21 @@ def explained(showing: Showing, mail: Mail, figures: Figures) -> str:
     Raises:
         ConfigError: a user's template is at fault.
     """
-    from digest.render import PLAIN, explain
+    from digest.render import explain
+
+    return explain(showing.edition, figures, **_as_rendered(showing, mail))
+
+
+def _as_rendered(showing: Showing, mail: Mail) -> dict[str, Any]:
+    """Return what the mail was rendered with."""
+    from digest.render import PLAIN
     from digest.render.view import CHART_CID
 
     settings = showing.settings
-    return explain(
-        showing.edition,
-        figures,
-        language=showing.language,
-        segments_first=showing.reader.recipient.segments,
-        templates=settings.templates if settings is not None else None,
-        brand=settings.brand if settings is not None else PLAIN,
-        chart=any(image.cid == CHART_CID for image in mail.images),
-    )
+    return {
+        "language": showing.language,
+        "segments_first": showing.reader.recipient.segments,
+        "templates": settings.templates if settings is not None else None,
+        "brand": settings.brand if settings is not None else PLAIN,
+        "chart": any(image.cid == CHART_CID for image in mail.images),
+    }

@@ -18,9 +18,9 @@ from digest.render.view import CHART_CID, View
 
 if TYPE_CHECKING:
     from digest.figures import Figures
-    from digest.render.writing import Wish
+    from digest.render.writing import Wish, Written
 
-__all__ = ["PACKERS", "explain", "render", "render_terminal", "scorecard_json"]
+__all__ = ["PACKERS", "explain", "render", "render_terminal", "scorecard_json", "source"]
 
 log = logging.getLogger(__name__)
 
@@ -50,19 +50,14 @@ def render(
         ConfigError: unknown language, or a user's template is at fault; names file and line.
     """
     from digest.render import words
-    from digest.render.writing import Wish, write
+    from digest.render.writing import Wish
 
     locale = locale_for(language or edition.language)
     picture = _picture(edition, locale) if chart else None
     wish = Wish(edition, locale.tag, segments_first, brand, templates, picture is not None)
     shown = wish.view()
     month = edition.judged.period.start
-    if templates is None:
-        written = write(wish, shown)
-    else:
-        from digest.render.confined import write_confined
-
-        written = write_confined(wish)
+    written = _written(wish, shown)
     return Message(
         digest=edition.digest,
         business_date=edition.business_date,
@@ -102,15 +97,41 @@ def explain(
     Raises:
         ConfigError: as `render`.
     """
-    from digest.render.writing import Wish, write
+    from digest.render.writing import Wish
 
     tag = locale_for(language or edition.language).tag
-    wish = Wish(edition, tag, segments_first, brand, templates, chart, figures)
-    if templates is None:
-        return write(wish).html
+    return _written(Wish(edition, tag, segments_first, brand, templates, chart, figures)).html
+
+
+def source(
+    edition: Edition,
+    *,
+    language: str | None = None,
+    segments_first: tuple[str, ...] = (),
+    templates: Path | None = None,
+    brand: Brand = PLAIN,
+    chart: bool = True,
+) -> str:
+    """Return the MJML that the HTML of `render` is made of, every value filled in.
+
+    Args and errors are those of `explain`.
+    """
+    from digest.render.writing import Wish
+
+    tag = locale_for(language or edition.language).tag
+    wish = Wish(edition, tag, segments_first, brand, templates, chart, source=True)
+    return _written(wish).mjml
+
+
+def _written(wish: Wish, shown: View | None = None) -> Written:
+    """Write the parts of a mail; what a user's templates do is done elsewhere, within limits."""
+    if wish.templates is None:
+        from digest.render.writing import write
+
+        return write(wish, shown)
     from digest.render.confined import write_confined
 
-    return write_confined(wish).html
+    return write_confined(wish)
 
 
 def _images(shown: View, picture: bytes | None, brand: Brand) -> Iterator[Image]:

@@ -352,7 +352,8 @@ def as_far_as_fits(locale: Locale, names: list[str], letters: int) -> str:
 
 def _rest_of_month(locale: Locale, card: Scorecard) -> str | None:
     total = card.total
-    if card.closed or total.status is Status.NO_DATA or total.goal is None:
+    judged = total.status is not Status.NO_DATA
+    if card.closed or not judged or total.actual is None or total.goal is None:
         return None
     if total.status is Status.REACHED:
         return locale.gettext("%(days)s.", days=days_left(locale, card.remaining))
@@ -362,7 +363,7 @@ def _rest_of_month(locale: Locale, card: Scorecard) -> str | None:
         return locale.ngettext(
             "%(days)s, %(n)s lead to go.",
             "%(days)s, %(n)s leads to go.",
-            locale.traced(max(total.goal - (total.actual or 0), 0), total.actual, "to_go"),
+            locale.traced(max(total.goal - total.actual, 0), total.actual, "to_go"),
             days=days_left(locale, card.remaining),
         )
     return locale.gettext(

@@ -91,6 +91,5 @@ def pool_of(size: int) -> Iterator[Pool]:
     """Processes of a server without threads: a copy of this one could wait for ever for a thread's lock."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__])
-    pool = context.Pool(size)
-    with pool:
+    with context.Pool(size) as pool:
         yield pool
