@@ -823,25 +823,45 @@ def unknown(ledger: Ledger) -> Claim:
     ],
 )
 def test_a_person_settles_an_unknown_delivery(
-    ledger: Ledger, decision: Decision, state: State
+    ledger: Ledger, clock: Clock, decision: Decision, state: State
 ) -> None:
     claim = unknown(ledger)
+
+    clock.forward(minutes=1)
 
     settled = ledger.resolve(KEY, decision)
 
     assert settled.state is state
+    assert settled.generation == claim.generation + (decision is Decision.RESEND)
+    assert (settled.changed_at, settled.lease_until) == (clock(), None)
     assert settled.note == f"settled as {decision} by hand; before: no answer"
     assert (settled.sent_at == START) == (decision is Decision.SENT)
     assert not ledger.record(claim, State.SENT, "250 late")
 
 
 def test_only_what_is_unknown_or_waits_can_be_settled(ledger: Ledger) -> None:
-    with pytest.raises(LedgerError, match="no delivery 'x'"):
+    with pytest.raises(LedgerError, match=r"no delivery 'x'; `digest history` lists the keys$"):
         ledger.resolve("x", Decision.SENT)
     planned(ledger)
-    with pytest.raises(LedgerError, match=r"is pending, which needs no decision.*only unknown"):
+    with pytest.raises(
+        LedgerError,
+        match=r"is pending, which needs no decision; "
+        r"only unknown deliveries can be settled, and waiting ones cancelled$",
+    ):
         ledger.resolve(KEY, Decision.SENT)
-    assert ledger.resolve(KEY, Decision.CANCEL).state is State.CANCELLED
+    settled = ledger.resolve(KEY, Decision.CANCEL)
+    assert (settled.state, settled.note) == (
+        State.CANCELLED,
+        "settled as cancel by hand; before: nothing",
+    )
+
+
+def test_a_delivery_that_waited_for_its_time_waits_no_more_once_it_is_cancelled(
+    ledger: Ledger, clock: Clock
+) -> None:
+    ledger.record(claimed(ledger), State.DEFERRED, "450", next_at=clock() + timedelta(minutes=5))
+
+    assert ledger.resolve(KEY, Decision.CANCEL).next_at is None
 
 
 @pytest.mark.parametrize(
@@ -867,8 +887,11 @@ def test_a_delivery_is_not_resent_while_its_process_may_still_finish_it(
     if allowed:
         assert operator.resolve(KEY, Decision.RESEND).state is State.PENDING
     else:
-        with pytest.raises(LedgerError, match="may still be finished"):
+        with pytest.raises(
+            LedgerError, match=r"may still be finished.*; end that process first, or wait for it$"
+        ) as caught:
             operator.resolve(KEY, Decision.RESEND)
+        assert caught.value.exit_code == 3
 
 
 def test_a_process_of_another_host_is_not_waited_for_once_its_lease_is_over(
