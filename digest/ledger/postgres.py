@@ -30,8 +30,8 @@ _LOCK = int.from_bytes(b"digest")
 _DIGESTS = int.from_bytes(b"dige")
 # A host that is cut off in the middle lets go of the lock after this, before others give up waiting.
 _IDLE_SECONDS = 15
-_BUSY, _ONLY_READ = "digest_busy", "digest_only_read"  # execution options
-_ALONE = "AUTOCOMMIT"
+# Execution options; the last: one statement, which needs no transaction around it.
+_BUSY, _ONLY_READ, _ALONE = "digest_busy", "digest_only_read", "digest_alone"
 _TOLD = "digest_now"  # in a connection's info: the time that its transaction was told as it began
 _STATEMENT_SECONDS = 60
 # For libpq, unless the URL says otherwise: a connection that is cut is noticed within half a minute.
@@ -60,7 +60,7 @@ class PostgresBackend:
         with self.explained():
             self._engine = _engine(place, busy_seconds, only_read=only_read)
         # On a connection that is kept all limits are the session's, so a statement can stand alone.
-        self.looking = {"isolation_level": _ALONE} if place.connections else {}
+        self.looking = {_ALONE: True} if place.connections else {}
 
     def __str__(self) -> str:
         return self._name
@@ -187,13 +187,12 @@ def _new_engine(place: Postgres) -> Engine:
         pool = {"pool_size": place.connections, "max_overflow": 4}
         own = url.query.get("options", "")
         limits["options"] = f"{own if isinstance(own, str) else ' '.join(own)} {_KEPT_OPTIONS}"
+    else:
+        # A prepared statement would be lost behind a pooler that changes the connection.
+        limits["prepare_threshold"] = None
     try:
-        engine = create_engine(
-            url,
-            # A prepared statement would be lost behind a pooler that changes the connection.
-            connect_args={**limits, "prepare_threshold": None},
-            **pool,
-        )
+        # Each transaction begins with a BEGIN of our own, in one message with all that makes it safe.
+        engine = create_engine(url, connect_args=limits, isolation_level="AUTOCOMMIT", **pool)
     except ModuleNotFoundError as error:
         raise LedgerError(
             f"ledger {place}: the package {error.name} is not installed",
@@ -206,7 +205,7 @@ def _new_engine(place: Postgres) -> Engine:
 def _prepare(connection: Connection, *, kept: bool) -> None:
     """Begin with all that makes a transaction safe."""
     options = connection.get_execution_options()
-    if options.get("isolation_level") == _ALONE:
+    if options.get(_ALONE):
         return
     limits = _limits(options[_BUSY])
     if kept:  # by session
@@ -214,14 +213,13 @@ def _prepare(connection: Connection, *, kept: bool) -> None:
     # Of this transaction: they hold behind a pooler too, which gives each another session.
     begin = [f"SELECT set_config('{name}', '{value}', true)" for name, value in limits.items()]
     locks = [] if options[_ONLY_READ] else _locks(options.get(LOCK, Lock.ALL))
-    if options[_ONLY_READ]:
-        begin.append("SET TRANSACTION READ ONLY")
-    elif locks:
+    # The statements before a BEGIN in one message belong to its transaction. It comes after them because
+    # SQLAlchemy hands on what follows only when the first one has an answer to be read.
+    begin += [*locks, "BEGIN READ ONLY" if options[_ONLY_READ] else "BEGIN"]
+    if locks:
         # Whoever locks asks for the time next, and it counts once nobody else writes.
-        begin += [*locks, "SELECT clock_timestamp()"]
+        begin.append("SELECT clock_timestamp()")
     connection.info.pop(_TOLD, None)
-    if not begin:
-        return
     with connection.exec_driver_sql("; ".join(begin)) as told:
         if locks:
             while told.cursor.nextset():
