@@ -15,6 +15,7 @@ from sqlalchemy import (
     ColumnElement,
     CompoundSelect,
     Connection,
+    RootTransaction,
     RowMapping,
     Select,
     Table,
@@ -41,7 +42,7 @@ from digest.ledger import (
     leases,
     statements,
 )
-from digest.ledger.backend import LOCK, Backend, Lock
+from digest.ledger.backend import Backend, Lock
 from digest.ledger.histories import History, read_history, write_history
 from digest.ledger.leases import Lease
 from digest.ledger.owner import Owner, read_owner
@@ -250,19 +251,37 @@ class Reader:
 
     def _look(self) -> AbstractContextManager[Connection]:
         """Open a transaction for one statement that changes nothing."""
-        options = self._backend.looking if self._kept is None else {}
-        return self._transaction(Lock.NONE, **options)
+        return self._transaction(Lock.NONE, alone=True)
 
     @contextmanager
-    def _transaction(self, lock: Lock | str = Lock.ALL, **options: object) -> Iterator[Connection]:
+    def _transaction(
+        self, lock: Lock | str = Lock.ALL, *, alone: bool = False
+    ) -> Iterator[Connection]:
         kept = self._kept
         with (
             self._backend.explained(),
             self._backend.engine.connect() if kept is None else nullcontext(kept) as connection,
-            # Of the connection: an engine with options of its own costs more than a statement.
-            _begun(connection.execution_options(**{LOCK: lock}, **options)),
+            self._begun(connection, lock, alone=alone),
         ):
             yield connection
+
+    def _begun(self, connection: Connection, lock: Lock | str, *, alone: bool) -> RootTransaction:
+        """Begin a transaction, on a fresh connection where the server has ended the kept one."""
+        try:
+            return self._begin(connection, lock, alone=alone)
+        except DBAPIError as error:
+            if not error.connection_invalidated:
+                raise
+            return self._begin(connection, lock, alone=alone)
+
+    def _begin(self, connection: Connection, lock: Lock | str, *, alone: bool) -> RootTransaction:
+        transaction = connection.begin()
+        try:
+            self._backend.begin(connection, lock, alone=alone)
+        except BaseException:
+            transaction.rollback()
+            raise
+        return transaction
 
 
 class Ledger(Reader):
@@ -704,19 +723,6 @@ class Ledger(Reader):
         """One commit, and the time for it, asked once nobody else writes what the lock is about."""
         with self._transaction(lock) as connection:
             yield connection, self._backend.now(connection, self._clock)
-
-
-@contextmanager
-def _begun(connection: Connection) -> Iterator[None]:
-    """Begin a transaction on a kept connection, on a fresh one where the server has ended it."""
-    try:
-        transaction = connection.begin()
-    except DBAPIError as error:
-        if not error.connection_invalidated:
-            raise
-        transaction = connection.begin()
-    with transaction:
-        yield
 
 
 def digest_of(key: str) -> str:
