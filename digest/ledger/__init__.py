@@ -380,7 +380,7 @@ def read_ledger(place: Place, *, busy_seconds: float = 30) -> Reader | None:
         engine = upgraded_in_memory(place, known.version, busy_seconds=busy_seconds)
     else:
         engine = sqlite_engine(place, busy_seconds=busy_seconds, only_read=True)
-    return Reader(SqliteBackend(place, engine))
+    return Reader(SqliteBackend(place, engine, only_read=True))
 
 
 def new_ledger(place: Place) -> str:

@@ -37,7 +37,8 @@ from digest.errors import LedgerError
 from digest.ledger import AT_WORK, WAITING, RunState, State
 from digest.ledger.alerts import alerts
 from digest.ledger.notes import Noted
-from digest.ledger.store import ENDED, Ledger
+from digest.ledger.statements import ENDED
+from digest.ledger.store import Ledger
 from digest.ledger.tables import Instant, deliveries, meta, metadata, runs
 
 schedule = Table(
