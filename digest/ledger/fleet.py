@@ -380,6 +380,11 @@ def settle(connection: Connection, settled: Sequence[Settled], now: datetime) ->
     """Write the runs and move each digest to its next date; return the digests whose run is new.
 
     An expired edition that somebody had begun stays as it is: `take_overdue` finds it.
+
+    Args:
+        connection: inside the transaction that took them.
+        settled: at least one.
+        now: the database's time.
     """
     rows = [
         {
@@ -414,8 +419,7 @@ def settle(connection: Connection, settled: Sequence[Settled], now: datetime) ->
                 "open_end": one.entry.next_until if begun else None,
             }
         )
-    if moved:
-        connection.execute(text(_MOVE), moved)
+    connection.execute(text(_MOVE), moved)
     return frozenset(new)
 
 

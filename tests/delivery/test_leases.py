@@ -84,6 +84,16 @@ def test_names_have_leases_of_their_own(place: Place, clock: Clock) -> None:
     assert ledger(place, clock, "b").take_lease("other", LENGTH).owner.host == "b"
 
 
+def test_giving_one_lease_back_keeps_the_others(place: Place, clock: Clock) -> None:
+    a, b = ledger(place, clock, "a"), ledger(place, clock, "b")
+    for name in ("schedule", "other"):
+        a.take_lease(name, LENGTH)
+
+    a.give_lease_back("schedule")
+
+    assert b.take_lease("other", LENGTH).owner.host == "a"
+
+
 @pytest.mark.failure("T7")
 def test_of_eight_that_ask_at_once_one_has_it(place: Place, clock: Clock) -> None:
     ledgers = [ledger(place, clock, f"host-{n}") for n in range(8)]

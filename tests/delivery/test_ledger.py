@@ -30,6 +30,7 @@ from digest.ledger import (
     open_ledger,
     read_ledger,
 )
+from digest.ledger.figures import figures_of
 from digest.ledger.file import (
     disk_kind,
     explained,
@@ -39,7 +40,7 @@ from digest.ledger.file import (
 )
 from digest.ledger.histories import History
 from digest.ledger.owner import current_owner, is_gone, read_owner
-from digest.ledger.store import CLAIM_LEASE, COMMIT_LEASE, Ledger
+from digest.ledger.store import CLAIM_LEASE, COMMIT_LEASE, REMOVED, Ledger
 from digest.ledger.tables import contents
 from digest.model import Secret
 from tests.delivery.scene import (
@@ -613,6 +614,35 @@ def test_removed_recipients_are_cancelled_only_while_they_wait(ledger: Ledger) -
     assert state_of(ledger) is State.CANCELLED
 
 
+BERT = Planned(
+    "leads/2026-04-07/mail/bert@team.example", "mail", "bert@team.example", b"mail for bert"
+)
+
+
+def test_of_those_removed_only_who_is_named_again_waits_again(ledger: Ledger) -> None:
+    planned(ledger, TODAY, ANA, BERT)
+    ledger.cancel_except("leads", TODAY, ())
+
+    assert ledger.restore("leads", TODAY, (KEY,)) == 1
+    assert state_of(ledger) is State.PENDING
+    assert state_of(ledger, BERT.key) is State.CANCELLED
+
+
+def test_what_a_person_cancelled_is_not_restored(ledger: Ledger) -> None:
+    planned(ledger).resolve(KEY, Decision.CANCEL)
+
+    assert ledger.restore("leads", TODAY, (KEY,)) == 0
+    assert state_of(ledger) is State.CANCELLED
+
+
+def test_what_was_never_removed_is_not_restored(ledger: Ledger) -> None:
+    claim = claimed(ledger)
+    assert ledger.record(claim, State.DEFERRED, REMOVED)
+
+    assert ledger.restore("leads", TODAY, (KEY,)) == 0
+    assert state_of(ledger) is State.DEFERRED
+
+
 def test_what_waits_can_expire(ledger: Ledger) -> None:
     planned(ledger)
 
@@ -732,6 +762,19 @@ def test_each_claim_is_kept_as_an_attempt(ledger: Ledger, clock: Clock) -> None:
     assert (last.began_at, last.ended_at) == (START + timedelta(minutes=5), clock())
 
 
+def test_attempts_are_listed_by_delivery_and_then_in_their_order(
+    ledger: Ledger, clock: Clock
+) -> None:
+    planned(ledger, TODAY, ANA, BERT)
+    for key in (BERT.key, KEY, BERT.key, KEY):
+        claim = ledger.claim(key)
+        assert claim is not None
+        ledger.record(claim, State.DEFERRED, "450", next_at=clock())
+
+    found = [(one.key, one.generation) for one in ledger.attempts("leads", TODAY)]
+    assert found == [(KEY, 1), (KEY, 2), (BERT.key, 1), (BERT.key, 2)]
+
+
 @pytest.mark.parametrize(
     ("committed", "outcome", "words"),
     [
@@ -780,25 +823,45 @@ def unknown(ledger: Ledger) -> Claim:
     ],
 )
 def test_a_person_settles_an_unknown_delivery(
-    ledger: Ledger, decision: Decision, state: State
+    ledger: Ledger, clock: Clock, decision: Decision, state: State
 ) -> None:
     claim = unknown(ledger)
+
+    clock.forward(minutes=1)
 
     settled = ledger.resolve(KEY, decision)
 
     assert settled.state is state
+    assert settled.generation == claim.generation + (decision is Decision.RESEND)
+    assert (settled.changed_at, settled.lease_until) == (clock(), None)
     assert settled.note == f"settled as {decision} by hand; before: no answer"
     assert (settled.sent_at == START) == (decision is Decision.SENT)
     assert not ledger.record(claim, State.SENT, "250 late")
 
 
 def test_only_what_is_unknown_or_waits_can_be_settled(ledger: Ledger) -> None:
-    with pytest.raises(LedgerError, match="no delivery 'x'"):
+    with pytest.raises(LedgerError, match=r"no delivery 'x'; `digest history` lists the keys$"):
         ledger.resolve("x", Decision.SENT)
     planned(ledger)
-    with pytest.raises(LedgerError, match=r"is pending, which needs no decision.*only unknown"):
+    with pytest.raises(
+        LedgerError,
+        match=r"is pending, which needs no decision; "
+        r"only unknown deliveries can be settled, and waiting ones cancelled$",
+    ):
         ledger.resolve(KEY, Decision.SENT)
-    assert ledger.resolve(KEY, Decision.CANCEL).state is State.CANCELLED
+    settled = ledger.resolve(KEY, Decision.CANCEL)
+    assert (settled.state, settled.note) == (
+        State.CANCELLED,
+        "settled as cancel by hand; before: nothing",
+    )
+
+
+def test_a_delivery_that_waited_for_its_time_waits_no_more_once_it_is_cancelled(
+    ledger: Ledger, clock: Clock
+) -> None:
+    ledger.record(claimed(ledger), State.DEFERRED, "450", next_at=clock() + timedelta(minutes=5))
+
+    assert ledger.resolve(KEY, Decision.CANCEL).next_at is None
 
 
 @pytest.mark.parametrize(
@@ -824,8 +887,24 @@ def test_a_delivery_is_not_resent_while_its_process_may_still_finish_it(
     if allowed:
         assert operator.resolve(KEY, Decision.RESEND).state is State.PENDING
     else:
-        with pytest.raises(LedgerError, match="may still be finished"):
+        with pytest.raises(
+            LedgerError, match=r"may still be finished.*; end that process first, or wait for it$"
+        ) as caught:
             operator.resolve(KEY, Decision.RESEND)
+        assert caught.value.exit_code == 3
+
+
+def test_a_process_of_another_host_is_not_waited_for_once_its_lease_is_over(
+    place: Place, clock: Clock
+) -> None:
+    left = a_ledger(place, clock, THERE)
+    assert left.commit(claimed(left))
+    operator = a_ledger(place, clock, HERE, gone=lambda _: False)
+
+    clock.now += COMMIT_LEASE
+    operator.recover()
+
+    assert operator.resolve(KEY, Decision.RESEND).state is State.PENDING
 
 
 # -------------------------------------------------------------------------------------- owners
@@ -934,6 +1013,10 @@ def test_a_ledger_says_in_what_it_is_kept(place: Place, clock: Clock) -> None:
     kind = "serves one host only" if isinstance(place, Path) else "several hosts may share it"
     assert reader.describe().endswith(kind)
     assert before == f"will be created by the first send; {reader.describe()}"
+    if isinstance(place, Path):
+        with closing(sqlite3.connect(place)) as raw:
+            ((mode,),) = raw.execute("PRAGMA journal_mode")
+        assert f"journal mode {mode}; " in before
     assert str(reader) == f"ledger {place}"
 
 
@@ -967,6 +1050,15 @@ def test_the_newest_reading_of_closed_months_is_kept(ledger: Ledger) -> None:
 
     assert ledger.history("leads") == History("question", TODAY, "[2]")
     assert ledger.history("other") == History("another", TODAY, "[3]")
+
+
+def test_how_long_the_stages_took_is_kept_of_the_last_run(ledger: Ledger) -> None:
+    assert figures_of(ledger).stages == {}
+
+    for seconds in (1.5, 2.5):
+        ledger.keep_stages({"collect": seconds, "deliver": 0.25})
+
+    assert figures_of(ledger).stages == {"collect": 2.5, "deliver": 0.25}
 
 
 def test_a_lease_has_one_owner_at_a_time(place: Place, clock: Clock) -> None:

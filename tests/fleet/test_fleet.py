@@ -297,6 +297,20 @@ def test_the_status_counts_every_client_once(ledger: Ledger, pg: Postgres) -> No
     assert "/fleet" not in text
 
 
+def test_a_file_that_was_mended_is_forgotten_and_one_that_broke_otherwise_is_news(
+    ledger: Ledger,
+) -> None:
+    def written(**errors: str) -> tuple[str, ...]:
+        told = {f"/fleet/{name}.toml": ("/fleet", error) for name, error in errors.items()}
+        with ledger.change() as (connection, now):
+            return fleet.write_broken(connection, ["/fleet"], told, now)
+
+    assert written(anna="line 3", bert="line 4") == ("/fleet/anna.toml", "/fleet/bert.toml")
+    assert written(anna="line 3", bert="line 5") == ("/fleet/bert.toml",)
+    assert written(bert="line 5") == ()
+    assert written(anna="line 3", bert="line 5") == ("/fleet/anna.toml",)
+
+
 def test_figures_are_served_to_whoever_scrapes_them(ledger: Ledger) -> None:
     enrol(ledger, [an_entry()])
     port = _free_port()
