@@ -24,15 +24,18 @@ from digest.connectors import Checks, Connector, Costs
 from digest.due import today_of
 from digest.editions import CountingPlan, Month, Months, counting_plan, measured_window
 from digest.errors import ConfigError, ConnectorError, DigestError, nearest
+from digest.figures import figures_of
 from digest.ledger import Place, new_ledger, read_ledger
 from digest.model import Edition, Finding, LeadCounts, Message, Note, NoteCode, Period
-from digest.render import render
+from digest.render import explain, render
 from digest.render.files import EXAMPLE_HEADERS, NOBODY
 from digest.render.locales import locale_for
 from digest.render.mime import pack
 from digest.render.review import finished, review
+from digest.render.traced import loose
 from digest.resources import templates_folder
 from digest.settings import Settings
+from digest.settings.places import SettingsPlaces
 from digest.sla import Goal, goals
 from digest.workdays import Calendar, weight_of
 
@@ -333,16 +336,25 @@ def _templates(settings: Settings, business_date: date, now: datetime) -> Iterat
         message = render(
             edition, language=language, templates=settings.templates, brand=settings.brand
         )
-        yield from _reviewed(message, edition, settings.templates)
+        yield from _reviewed(message, edition, settings)
     yield Finding("ok", "templates", f"{settings.templates} renders {', '.join(_wanted(settings))}")
 
 
-def _reviewed(message: Message, edition: Edition, templates: Path) -> Iterator[Finding]:
+def _reviewed(message: Message, edition: Edition, settings: Settings) -> Iterator[Finding]:
     """Say what is worth mending in the mail; notes are for the preview."""
     content = pack(
         message, recipient=NOBODY, headers=EXAMPLE_HEADERS, key="check", sent_at=edition.as_of
     )
-    for remark in review(finished(message, content, templates=templates)):
+    explained = explain(
+        edition,
+        figures_of(edition, facts_of(settings), SettingsPlaces(settings)),
+        language=message.language,
+        templates=settings.templates,
+        brand=settings.brand,
+        chart=bool(message.images),
+    )
+    numbers = loose(explained, message, edition)
+    for remark in review(finished(message, content, templates=settings.templates, loose=numbers)):
         if remark.level != "note":
             yield Finding(remark.level, "templates", f"{message.language}: {remark}")
 

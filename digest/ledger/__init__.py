@@ -278,7 +278,7 @@ def _look_once(place: Postgres, pin: Path | None) -> None:
     open_ledger(replace(place, connections=0), clock=_server_s_clock, pin=pin)
 
 
-def _server_s_clock() -> datetime:
+def _server_s_clock() -> datetime:  # pragma: no cover - nobody reads it
     msg = "PostgreSQL tells the time itself"
     raise AssertionError(msg)
 

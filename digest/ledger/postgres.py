@@ -193,7 +193,7 @@ def _schema_exists(connection: Connection) -> bool:
 def _kept_engine(place: Postgres) -> Engine:
     """Return the one engine of a process that keeps its connections; a fork makes its own."""
     engine = _new_engine(place)
-    if hasattr(os, "register_at_fork"):
+    if hasattr(os, "register_at_fork"):  # pragma: no branch - Windows has no fork
         os.register_at_fork(after_in_child=partial(engine.dispose, close=False))
     return engine
 

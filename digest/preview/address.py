@@ -37,6 +37,7 @@ class View:
 
     Attributes:
         date: the business date; None for the latest.
+        correction: number of the correction of that date; 0 for the edition that was sent first.
         scenario: name of a scenario instead of the digest's own edition.
         locale: language of the edition; None for the recipient's.
         recipient: number of the recipient among all of the digest's, from 1.
@@ -50,6 +51,7 @@ class View:
     """
 
     date: date | None = None
+    correction: int = 0
     scenario: str | None = None
     locale: str | None = None
     recipient: int = 1
@@ -62,7 +64,12 @@ class View:
     ui: str | None = None
 
     def query(self, **changes: Any) -> str:  # noqa: ANN401 - fields of View
-        """Return the query string of this view with some fields changed, "" when all are the defaults."""
+        """Return the query string of this view with some fields changed, "" when all are the defaults.
+
+        A correction belongs to its date: another date or a scenario leaves it behind.
+        """
+        if changes.keys() & {"date", "scenario"}:
+            changes = {"correction": 0, **changes}
         changed = replace(self, **changes)
         pairs = [
             (field.name, _written(getattr(changed, field.name)))
@@ -87,7 +94,8 @@ def view_of(query: Sequence[tuple[str, str]], *, allowed: Mapping[str, Sequence[
     """Read the state of a page.
 
     Args:
-        query: pairs of the query string; keys that no view has belong to the page.
+        query: pairs of the query string; keys that no view has belong to the page. An empty scenario is
+            what a form sends when none is chosen.
         allowed: values of "scenario", "locale" and "ui".
 
     Raises:
@@ -97,7 +105,13 @@ def view_of(query: Sequence[tuple[str, str]], *, allowed: Mapping[str, Sequence[
     for name in names:
         if names.count(name) > 1:
             raise NotAllowedError(name, "the key twice", "each key once")
-    return View(**{key: _READ[key](key, text, allowed) for key, text in query if key in _READ})
+    return View(
+        **{
+            key: _READ[key](key, text, allowed)
+            for key, text in query
+            if key in _READ and (text or key != "scenario")
+        }
+    )
 
 
 Read = Callable[[str, str, Mapping[str, Sequence[str]]], Any]
@@ -147,15 +161,18 @@ def refuse_other_keys(query: Sequence[tuple[str, str]], keys: Sequence[str]) -> 
     """
     allowed = (*_READ, *keys)
     names = [name for name, _ in query]
-    for name in names:
+    for name, text in query:
         if name not in allowed:
             raise NotAllowedError("key", name, ", ".join(allowed))
+        if not text:
+            raise NotAllowedError(name, text, "a value")
         if names.count(name) > 1:
             raise NotAllowedError(name, "the key twice", "each key once")
 
 
 _READ: Mapping[str, Read] = {
     "date": _date,
+    "correction": _whole(0, 9999),
     "scenario": _one_of(),
     "locale": _one_of(),
     "recipient": _whole(1, 9999),

@@ -74,7 +74,8 @@ class Showing:
 
     Attributes:
         asked: the business date that the address means.
-        deliveries: of its run, when there is one. run: likewise.
+        deliveries: of its run, when there is one. run: likewise. correction: number of the one shown, 0 for
+            the edition that was sent first. corrections: how many its date has.
         trouble: why the edition asked for is not there; `edition` is then the last frozen one.
         older: the settings have changed in what they ask of the source since the counts were read.
     """
@@ -94,6 +95,8 @@ class Showing:
     deliveries: tuple[Delivery, ...] = ()
     trouble: DigestError | None = None
     older: bool = False
+    correction: int = 0
+    corrections: int = 0
 
     @property
     def language(self) -> str:
@@ -334,15 +337,20 @@ class Desk:
         readers = _readers(None if self.anonymous else settings)
         reader = read_ledger(settings.ledger)
         trouble: DigestError | None = None
+        corrections = _corrections(reader, settings, asked)
+        number = view.correction
+        if number > corrections:
+            known = [str(n) for n in range(corrections + 1)]
+            raise UnknownError("correction", str(number), known)
         try:
-            edition, basis = self._edition(subject, reader, asked, today)
+            edition, basis = self._edition(subject, reader, asked, today, number)
         except DigestError as error:
             last = _last_frozen(reader, settings)
             if last is None or _is_free(settings, asked):
                 raise
             edition, basis, trouble = last, Basis.SENT, error
         shown_date = edition.business_date
-        run = reader.run(settings.id, shown_date) if reader else None
+        run = reader.run(settings.id, shown_date, correction=number) if reader else None
         return Showing(
             digest=settings.id,
             title=settings.title,
@@ -356,18 +364,23 @@ class Desk:
             readers=readers,
             settings=settings,
             run=run,
-            deliveries=reader.deliveries(settings.id, shown_date) if reader and run else (),
+            deliveries=reader.deliveries(settings.id, shown_date, correction=number)
+            if reader and run
+            else (),
             trouble=trouble,
             older=subject.newest is not None,
+            correction=number,
+            corrections=corrections,
         )
 
     def _edition(
-        self, subject: Subject, reader: Reader | None, asked: date, today: date
+        self, subject: Subject, reader: Reader | None, asked: date, today: date, number: int
     ) -> tuple[Edition, Basis]:
         settings = subject.settings
-        frozen = reader.edition(settings.id, asked) if reader else None
+        frozen = reader.edition(settings.id, asked, correction=number) if reader else None
         if frozen is not None and reader is not None:
-            states = {one.state for one in reader.deliveries(settings.id, asked)}
+            rows = reader.deliveries(settings.id, asked, correction=number)
+            states = {one.state for one in rows}
             return edition_from_json(frozen), Basis.SENT if State.SENT in states else Basis.FROZEN
         edition = subject.editions.get(asked)
         if edition is None:
@@ -580,7 +593,8 @@ def _reader_of(showing: Showing) -> Recipient:
 def _same_view(showing: Showing) -> tuple[object, ...]:
     """What two showings have in common of which the later one may stand in for the earlier."""
     reader, view = showing.reader, showing.view
-    return showing.digest, showing.asked, view.scenario, reader, showing.language
+    edition = showing.asked, showing.correction, view.scenario
+    return showing.digest, *edition, reader, showing.language
 
 
 def _question(settings: Settings) -> str:
@@ -614,6 +628,14 @@ def _is_free(settings: Settings, day: date) -> bool:
         return due_on(settings, day).kind is None
     except ConfigError:
         return False
+
+
+def _corrections(reader: Reader | None, settings: Settings, day: date) -> int:
+    """How many corrections of a date are frozen."""
+    found = 0
+    while reader and reader.edition(settings.id, day, correction=found + 1) is not None:
+        found += 1
+    return found
 
 
 def _last_frozen(reader: Reader | None, settings: Settings) -> Edition | None:

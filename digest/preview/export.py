@@ -39,7 +39,9 @@ _TOKEN = re.compile(r' data-version="\d+"')
 _LEFT_OUT = re.compile(r"^/d/[^/]+/(test|what-if|history)(/|$)")
 _OF_THE_MAIL = re.compile(r"^/d/[^/]+(/frame|/grid|/message\.eml)?$")
 _LOOKS = frozenset(("tab", "dark", "explain", "w", "images"))
-_FOLLOWED = frozenset(("locale", "tab", "scenario", "date", "by", "ui", "dark", "explain"))
+_FOLLOWED = frozenset(
+    ("locale", "tab", "scenario", "date", "by", "ui", "dark", "explain", "correction")
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,7 +89,7 @@ class Marks:
         return re.sub(_LETTER, lambda letter: self._of(letter[0])[1], text)
 
     def linked(self, html: str) -> str:
-        """Return a document whose numbers are links; in attributes and inside of links plain digits."""
+        """Return a document whose numbers are links; inside of another link they only name their figure."""
         pieces = _PIECE.split(html)
         inside, out = 0, []
         for piece in pieces:
@@ -97,8 +97,10 @@ class Marks:
                 inside += 1
             elif piece.startswith("</a"):
                 inside -= 1
-            if piece.startswith("<") or inside:
+            if piece.startswith("<"):
                 out.append(self.plain(piece))
+            elif inside:
+                out.append(re.sub(_LETTER + "+", lambda run: self._named(run[0]), piece))
             else:
                 out.append(_NUMBER.sub(lambda found: self._link(found[0]), piece))
         return "".join(out)
@@ -108,6 +110,9 @@ class Marks:
         if len(figures) != 1:  # two numbers side by side, between which nothing stands
             return re.sub(_LETTER + "+", lambda run: self._link_one(run[0]), number)
         return self._link_one(number)
+
+    def _named(self, number: str) -> str:
+        return f'<span data-figure="{self._of(number[0])[0]}">{self.plain(number)}</span>'
 
     def _link_one(self, number: str) -> str:
         name = next(self._of(letter)[0] for letter in re.findall(_LETTER, number))

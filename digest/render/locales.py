@@ -318,15 +318,27 @@ def _translations(tag: str, domain: str, *names: str) -> NullTranslations:
 
 def translated(tag: str) -> frozenset[str]:
     """Return the words that the mail's catalogue of a language translates."""
+    return frozenset(words for asked, _ in spoken(tag) for words in asked)
+
+
+def spoken(tag: str) -> tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]:
+    """Return the sentences of the mail's catalogue of a language: each in the source's words and in its own.
+
+    Those of a country come before those of its language; a sentence with a number has several forms.
+    """
     from babel.messages.mofile import read_mo
 
-    found: set[str] = set()
+    found: list[tuple[tuple[str, ...], tuple[str, ...]]] = []
     for name in (tag.replace("-", "_"), tag.partition("-")[0]):
         path = templates_folder() / "locale" / name / "LC_MESSAGES" / f"{MAIL}.mo"
         if path.is_file():
             with path.open("rb") as file:
-                found.update(str(message.id) for message in read_mo(file) if message.id)
-    return frozenset(found)
+                found += [(_forms(one.id), _forms(one.string)) for one in read_mo(file) if one.id]
+    return tuple(found)
+
+
+def _forms(message: str | Sequence[str] | None) -> tuple[str, ...]:
+    return (message,) if isinstance(message, str) else tuple(message or ())
 
 
 def _allowed() -> str:

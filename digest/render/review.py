@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from digest.model import Image, Message
+    from digest.render.traced import Loose
 
 Level = Literal["error", "warning", "note"]
 
@@ -96,6 +97,7 @@ class Finished:
     Attributes:
         content: all bytes of the mail.
         untranslated: words of templates that the reader's language lacks.
+        loose: numbers that no figure stands behind, as `traced.loose` finds them.
     """
 
     html: str
@@ -105,6 +107,7 @@ class Finished:
     images: Sequence[Image]
     content: bytes = b""
     untranslated: Sequence[str] = ()
+    loose: Sequence[Loose] = ()
     clients: Sequence[str] = CLIENTS
 
 
@@ -113,6 +116,7 @@ def finished(
     content: bytes,
     *,
     templates: Path | None = None,
+    loose: Sequence[Loose] = (),
     clients: Sequence[str] = CLIENTS,
 ) -> Finished:
     """Return a message as it is looked through."""
@@ -124,6 +128,7 @@ def finished(
         images=message.images,
         content=content,
         untranslated=untranslated(templates, message.language),
+        loose=loose,
         clients=clients,
     )
 
@@ -191,6 +196,16 @@ def _words(mail: Finished) -> Iterator[Remark]:
             _("%(words)s has no translation into the reader's language"),
             _("write the words without _() or in words that the catalogue has"),
             {"words": repr(words)},
+        )
+    for one in mail.loose:
+        yield Remark(
+            "no-figure",
+            "error",
+            one.part,
+            one.line,
+            _("no figure stands behind the number %(number)s"),
+            _("print a value of the edition; a number that is none belongs into words"),
+            {"number": one.number},
         )
     if any(byte > 127 for byte in _head(mail.content)):  # noqa: PLR2004 - the last one of ASCII
         yield Remark(

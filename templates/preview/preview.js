@@ -11,7 +11,12 @@ function prepare() {
   for (const form of document.querySelectorAll("form.tools, form.tongue")) {
     if (form.dataset.prepared) continue;
     form.dataset.prepared = "1";
-    form.addEventListener("change", () => form.requestSubmit());
+    form.addEventListener("change", (event) => {
+      // A correction belongs to its date.
+      const correction = form.elements.namedItem("correction");
+      if (correction && ["date", "scenario"].includes(event.target.name)) correction.value = "0";
+      form.requestSubmit();
+    });
     const button = form.querySelector("button:not(.go)");
     if (button) button.hidden = true;
     form.addEventListener("submit", () => {

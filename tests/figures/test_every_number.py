@@ -16,11 +16,12 @@ from digest.model import Edition
 from digest.render import PLAIN
 from digest.render.linked import Explained, numbered
 from digest.render.locales import languages
+from digest.render.traced import Link, names_of, read, unexplained
 from digest.render.writing import Wish
 from digest.scenarios import SCENARIOS
 from tests.effort import effort
 from tests.figures.evaluator import computed
-from tests.figures.reading import Link, number_of, read, unexplained
+from tests.figures.reading import number_of
 from tests.render import editions as by_hand
 
 Case = tuple[Edition, Figures]
@@ -60,8 +61,13 @@ def page(edition: Edition, figures: Figures, language: str) -> Explained:
 def problems_of_page(edition: Edition, figures: Figures, language: str) -> list[str]:
     """Numbers without a record, links that lead nowhere, and records of another number."""
     shown = page(edition, figures, language)
-    text, links = read(shown.html)
-    found = [f"no record: {number}" for number in unexplained(text, edition, language)]
+    blocks, links = read(shown.html)
+    names = names_of(edition)
+    found = [
+        f"no record: {number}"
+        for _, text in blocks
+        for number in unexplained(text, names, language)
+    ]
     for link in links:
         figure = shown.figures.get(link.figure)
         if figure is None:

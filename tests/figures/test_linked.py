@@ -21,11 +21,11 @@ from digest.model import Edition
 from digest.render import PLAIN, explain, render
 from digest.render.linked import numbered
 from digest.render.locales import languages, locale_for
+from digest.render.traced import Loose, loose
 from digest.render.why import card
 from digest.render.writing import Wish
 from digest.resources import templates_folder
 from digest.scenarios import SCENARIOS
-from tests.figures.reading import read, unexplained
 from tests.render import editions as by_hand
 
 LINK = re.compile(r'<a class="why" href="#why-([a-z0-9._-]+)">(.*?)</a>')
@@ -162,11 +162,63 @@ def test_a_user_s_own_template_is_explained_as_well(tmp_path: Path) -> None:
 
 def test_a_number_that_no_figure_stands_behind_is_found() -> None:
     edition, figures = made("at-risk")
-    page = numbered(Wish(edition, "en", (), PLAIN, None, chart=False), figures)
+    message = render(edition, chart=False)
+    page = explain(edition, figures, chart=False)
+    line = message.html.count("\n", 0, message.html.index("</h1>")) + 1
+    several = replace(message, subject="17 of 4,712", text=f"{message.text}\nIn all 4,713.\n")
 
-    text, _ = read(page.html.replace("</h1>", " 4,711</h1>", 1))
+    found = loose(page.replace("</h1>", " 4,711</h1>", 1), several, edition)
 
-    assert unexplained(text, edition, "en") == ["4,711"]
+    assert found[0] == Loose("4,711", "html", line)
+    assert [(one.part, one.number) for one in found[1:]] == [
+        ("subject", "17"),
+        ("subject", "4,712"),
+        ("text", "4,713"),
+    ]
+    assert several.text.split("\n")[found[-1].line - 1].startswith("In all")
+
+
+@pytest.mark.parametrize("name", ["at-risk", "correction", "year-change", "hostile-names"])
+@pytest.mark.parametrize("language", languages())
+def test_html_text_and_subject_have_no_number_of_their_own(name: str, language: str) -> None:
+    edition, figures = made(name)
+    message = render(edition, language=language, chart=False)
+    page = explain(edition, figures, language=language, chart=False)
+
+    assert loose(page, message, edition) == ()
+
+
+def own_templates(folder: Path, piece: str) -> Path:
+    """A folder whose verdict says one thing more."""
+    own = folder / "parts" / "verdict.mjml"
+    own.parent.mkdir()
+    ours = (templates_folder() / "parts" / "verdict.mjml").read_text(encoding="utf-8")
+    own.write_text(ours.replace("</mj-column>", f"{piece}</mj-column>", 1), encoding="utf-8")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("said", "found"),
+    [
+        ("We owe 640 leads.", ["640"]),
+        ('<a href="https://a.example">All 640</a>', ["640"]),
+        ("Of {{ table.total.goal }}, since 1 June 2026 at 07:30.", []),
+        ('<a href="https://a.example">Goal {{ table.total.goal }}</a>', []),
+    ],
+)
+def test_a_template_s_own_number_is_found_and_one_of_the_edition_or_a_day_is_not(
+    tmp_path: Path, said: str, found: list[str]
+) -> None:
+    edition, figures = made("at-risk")
+    folder = own_templates(tmp_path, f"<mj-text>{said}</mj-text>")
+    message = render(edition, templates=folder, chart=False)
+    page = explain(edition, figures, templates=folder, chart=False)
+
+    several = loose(page, message, edition)
+
+    assert [one.number for one in several if one.part == "html"] == found
+    lines = message.html.split("\n")
+    assert all(one.number in " ".join(lines[one.line - 1 : one.line + 3]) for one in several)
 
 
 def test_a_goal_that_the_settings_no_longer_give_is_told_with_what_they_give() -> None:

@@ -9,13 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from digest.preview.address import DARK, TABS, NotAllowedError, View, view_of
+from digest.preview.address import DARK, TABS, NotAllowedError, View, refuse_other_keys, view_of
 
 ALLOWED = {"scenario": ("behind", "on-track"), "locale": ("en", "de-CH"), "ui": ("en", "fr")}
 
 views = st.builds(
     View,
     date=st.none() | st.dates(date(1, 1, 1), date(9999, 12, 31)),
+    correction=st.integers(0, 9999),
     scenario=st.none() | st.sampled_from(ALLOWED["scenario"]),
     locale=st.none() | st.sampled_from(ALLOWED["locale"]),
     recipient=st.integers(1, 9999),
@@ -48,6 +49,7 @@ def test_the_plain_view_has_no_query() -> None:
         ("date", "20260615", "a date like 2026-06-15"),
         ("scenario", "nope", "behind, on-track"),
         ("locale", "xx", "en, de-CH"),
+        ("correction", "-1", "a whole number from 0 to 9999"),
         ("recipient", "0", "a whole number from 1 to 9999"),
         ("recipient", "²", "a whole number from 1 to 9999"),
         ("recipient", "9" * 5000, "a whole number from 1 to 9999"),
@@ -64,6 +66,20 @@ def test_a_value_that_is_not_allowed_is_named(key: str, text: str, allowed: str)
 
     assert (refused.value.key, refused.value.allowed) == (key, allowed)
     assert refused.value.found == text[:80]
+
+
+def test_a_correction_stays_behind_with_its_date() -> None:
+    view = View(date=date(2026, 6, 16), correction=1)
+
+    assert "correction=1" in view.query(locale="fr")
+    assert view.query(date=date(2026, 6, 15)) == "?date=2026-06-15"
+    assert view.query(date=date(2026, 6, 15), correction=2) == "?date=2026-06-15&correction=2"
+
+
+def test_no_scenario_chosen_in_a_form_is_none() -> None:
+    assert view_of([("scenario", ""), ("tab", "text")], allowed=ALLOWED) == View(tab="text")
+    with pytest.raises(NotAllowedError, match="scenario"):
+        refuse_other_keys([("scenario", "")], ())
 
 
 def test_a_key_that_stands_twice_is_refused() -> None:

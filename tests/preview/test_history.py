@@ -25,6 +25,7 @@ from digest.ledger import Planned, RunState, State, delivery_key, open_ledger, r
 from digest.ledger.store import Ledger
 from digest.model import Corrects
 from digest.preview import desk_of
+from digest.preview.address import View
 from digest.preview.app import application
 from digest.preview.guard import FRAME_POLICY
 from digest.settings import Settings, load
@@ -35,6 +36,7 @@ HERE = "/d/demo/history"
 DAY = BUSINESS_DATE
 HELD, FREE = date(2026, 6, 12), date(2026, 6, 13)
 LATER = clock() + timedelta(hours=2)
+CORRECTED = "sales@example.com"
 WHO = "ana.o'neil@firm.example"
 MAIL = (
     b"From: digest@firm.example\r\nTo: ana@firm.example\r\nSubject: Leads June\r\n"
@@ -111,8 +113,8 @@ def _correction(ledger: Ledger, settings: Settings) -> None:
     corrected = replace(edition, scorecard=card, corrects=Corrects(1, LATER, "counted twice", ()))
     ledger.open_run(settings.id, DAY, correction=1)
     ledger.freeze_edition(settings.id, DAY, edition_to_json(corrected), correction=1)
-    key = delivery_key(settings.id, DAY, "smtp", "bo@firm.example", 1)
-    ledger.plan(settings.id, DAY, [Planned(key, "smtp", "bo@firm.example", MAIL)], correction=1)
+    key = delivery_key(settings.id, DAY, "smtp", CORRECTED, 1)
+    ledger.plan(settings.id, DAY, [Planned(key, "smtp", CORRECTED, MAIL)], correction=1)
     claim = ledger.claim(key)
     assert claim is not None
     assert ledger.commit(claim)
@@ -261,6 +263,49 @@ def test_a_correction_has_bytes_of_its_own(scene: Scene) -> None:
     assert "Leads June" in page.text
     assert "55 &amp; 1" in scene.stage.ask.get(f"{HERE}/{DAY}/1/{n}/frame").text
     assert f'src="{HERE}/{DAY}/1/{n}/frame"' in page.text
+
+
+def test_a_date_with_a_correction_shows_either_by_its_address(scene: Scene) -> None:
+    of_date = scene.stage.ask.get(f"{HERE}/{DAY}").text
+    first, corrected = (f"/d/demo?date={DAY}{more}" for more in ("", "&amp;correction=1"))
+    assert f'href="{first}"' in of_date
+    assert f'href="{corrected}"' in of_date
+    pages = [scene.stage.ask.get(unescape(address)).text for address in (first, corrected)]
+    reader = read_ledger(scene.ledger)
+    assert reader is not None
+    texts = [reader.edition("demo", DAY, correction=n) or "" for n in (0, 1)]
+    actual = [edition_from_json(text).scorecard.total.actual for text in texts]
+    told = [
+        scene.stage.ask.get(f"/api/d/demo/edition?date={DAY}&correction={n}").json() for n in (0, 1)
+    ]
+
+    assert actual[0] != actual[1]
+    assert [one["total"]["actual"] for one in told] == actual
+    assert "These numbers were corrected later: correction 1." in pages[0]
+    assert "Correction sent" in pages[1]
+    assert "corrected later" not in pages[1]
+    assert '<option value="1" selected>correction 1</option>' in pages[1]
+    assert '<option value="1">correction 1</option>' in pages[0]
+    # The way to another date leaves the correction behind.
+    assert 'rel="prev" href="/d/demo?date=2026-06-15"' in pages[1]
+
+
+def test_the_frame_of_a_correction_is_what_its_reader_got(scene: Scene) -> None:
+    readers = scene.stage.desk.show("demo", View(date=DAY)).readers
+    n = next(n for n, one in enumerate(readers, 1) if one.recipient.address == CORRECTED)
+    frame = f"/d/demo/frame?date={DAY}&recipient={n}"
+
+    assert "55 &amp; 1" in scene.stage.ask.get(f"{frame}&correction=1").text
+    assert "55 &amp; 1" not in scene.stage.ask.get(frame).text
+
+
+def test_a_correction_that_is_not_there_says_which_are(scene: Scene) -> None:
+    answer = scene.stage.ask.get(f"/d/demo?date={DAY}&correction=2")
+
+    assert answer.status_code == 404
+    assert "<li>0</li>" in answer.text
+    assert "<li>1</li>" in answer.text
+    assert scene.stage.ask.get("/d/demo?date=2026-06-15&correction=1").status_code == 404
 
 
 def test_what_a_chat_got_is_shown_as_text(scene: Scene) -> None:

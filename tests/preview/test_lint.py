@@ -75,6 +75,20 @@ def test_a_mail_that_is_refused_says_why(demo: Path, tmp_path: Path) -> None:
     assert "1 error" in text
 
 
+def test_a_number_without_a_figure_is_an_error_here_and_in_digest_check(
+    demo: Path, tmp_path: Path
+) -> None:
+    config = with_piece(demo, tmp_path / "own", "<mj-text>We owe 4711 leads.</mj-text>")
+    text = browser(config).get("/d/demo/lint").text
+    findings = check.run(load(config, environment={}), now=day_after(), business_date=DAY_AFTER)
+
+    assert "no figure stands behind the number 4711" in text
+    assert "1 error" in text
+    errors = [one.text for one in findings if one.level == "error" and one.subject == "templates"]
+    assert len(errors) == 1
+    assert "no figure stands behind the number 4711" in errors[0]
+
+
 def test_digest_check_says_the_same_of_the_users_templates(demo: Path, tmp_path: Path) -> None:
     settings = load(spoiled(demo, tmp_path / "own"), environment={})
 

@@ -15,6 +15,7 @@ from digest.render.files import EXAMPLE_HEADERS, NOBODY
 from digest.render.locales import languages
 from digest.render.mime import pack
 from digest.render.review import Finished, Remark, finished, review, untranslated
+from digest.render.traced import Loose
 from digest.scenarios import SCENARIOS
 
 PICTURE = Image("picture@digest", "picture.png", b"png", "a picture")
@@ -176,6 +177,12 @@ SAMPLES: tuple[tuple[str, str, Finished, Finished], ...] = (
         "warning",
         with_html(f'<p style="white-space:nowrap">{"x" * 41}</p>'),
         with_html(f'<p style="white-space:nowrap">{"x" * 40}</p><p>{"x" * 41}</p>'),
+    ),
+    (
+        "no-figure",
+        "error",
+        replace(clean(), loose=(Loose("4,711", "html", 3),)),
+        clean(),
     ),
     (
         "css",

@@ -52,6 +52,8 @@ def state(asked: Asked) -> Response:
             "digest": asked.digest,
             "date": showing.edition.business_date.isoformat(),
             "asked": showing.asked.isoformat(),
+            "correction": showing.correction,
+            "corrections": showing.corrections,
             "basis": showing.basis.value,
             "words": standing(asked, showing)[1],
             "as_of": showing.edition.as_of.isoformat(),
@@ -104,6 +106,7 @@ def description(asked: Asked) -> Response:
     known = asked.desk.digests
     view = [
         _query("date", {"type": "string", "format": "date"}),
+        _query("correction", {"type": "integer", "minimum": 0, "maximum": 9999}),
         _query("scenario", {"type": "string", "enum": list(asked.desk.samples)}),
         _query("locale", {"type": "string", "enum": list(languages())}),
         _query("recipient", {"type": "integer", "minimum": 1, "maximum": 9999}),
@@ -219,6 +222,8 @@ _STANDING = _object(
     digest=_TEXT,
     date=_DAY,
     asked=_DAY,
+    correction=_COUNT,
+    corrections=_COUNT,
     basis={"enum": ["sent", "frozen", "today", "recounted", "ahead", "scenario"]},
     words=_TEXT,
     as_of={"type": "string", "format": "date-time"},

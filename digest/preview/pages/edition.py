@@ -132,15 +132,17 @@ def standing(asked: Asked, showing: Showing) -> tuple[str, str]:
     if showing.basis is Basis.SCENARIO:
         return "neutral", _("Scenario with made-up numbers")
     if showing.basis is Basis.SENT:
+        sentence = _("Sent %(when)s to %(sent)s of %(all)s")
+        if showing.correction:
+            sentence = _("Correction sent %(when)s to %(sent)s of %(all)s")
         got = [one for one in showing.deliveries if one.state is State.SENT]
         times = [one.sent_at for one in got if one.sent_at]
         zone = showing.edition.scorecard.period.timezone
-        return "good", _(
-            "Sent %(when)s to %(sent)s of %(all)s",
-            when=words.instant(min(times), zone) if times else day,
-            sent=words.number(len(got)),
-            all=words.number(len(showing.deliveries)),
-        )
+        return "good", sentence % {
+            "when": words.instant(min(times), zone) if times else day,
+            "sent": words.number(len(got)),
+            "all": words.number(len(showing.deliveries)),
+        }
     if showing.basis is Basis.FROZEN:
         return "warning", _("Frozen for sending; nobody has received it yet")
     settings = showing.settings
@@ -174,6 +176,11 @@ def notes(asked: Asked, showing: Showing) -> Iterator[tuple[str, str]]:
                 "Below is the last edition that was sent, counted %(when)s.",
                 when=words.instant(showing.edition.as_of, zone),
             ),
+        )
+    if showing.correction < showing.corrections:
+        yield (
+            "warning",
+            _("These numbers were corrected later: correction %(n)s.", n=showing.corrections),
         )
     if showing.older:
         yield "warning", _("The data is older than the settings: refresh to count anew.")

@@ -10,8 +10,10 @@ from digest.errors import ConfigError
 from digest.preview.address import NotAllowedError
 from digest.preview.desk import Showing
 from digest.preview.page import Asked, Page
+from digest.preview.records import explained
 from digest.render.clients import CLIENTS
 from digest.render.review import Remark, finished, rendered_in, review
+from digest.render.traced import loose
 
 # Where a part of the mail can be looked at, and how its lines are named there.
 _PLACES = {"html": ("source", "#HTML-{}"), "text": ("text", ""), "subject": ("headers", "")}
@@ -74,7 +76,16 @@ def remarks(
         )
         return tuple(refused), error
     templates = showing.settings.templates if showing.settings else None
-    found = review(finished(mail.message, mail.content, templates=templates, clients=chosen))
+    explain_view = explained(showing, mail, asked.desk.figures(showing))
+    found = review(
+        finished(
+            mail.message,
+            mail.content,
+            templates=templates,
+            loose=loose(explain_view, mail.message, showing.edition),
+            clients=chosen,
+        )
+    )
     # Files for others are the same for the same input, and a time never is.
     seconds = None if asked.desk.anonymous else asked.desk.seconds(showing)
     return (*found, *_time(seconds)), None
