@@ -155,7 +155,7 @@ def test_an_edition_for_three_is_so_many_statements(kept: Postgres) -> None:
     """Each takes processor time on both sides, which decides how many editions a host can serve."""
     outbox = Outbox()
     sender = Sender(opened(kept), Clock(utc_now()), {"mail": outbox})
-    assert sender.states() == {}  # with the first connection SQLAlchemy asks some of its own
+    sender.send(digest_id="another")  # the first one of a ledger and of a process costs some more
     said: list[str] = []
 
     def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
@@ -168,6 +168,6 @@ def test_an_edition_for_three_is_so_many_statements(kept: Postgres) -> None:
     finally:
         event.remove(engine, "before_cursor_execute", note)
 
-    assert len(outbox.sent) == 3
+    assert len(outbox.sent) == 6
     begun = [one for one in said if "BEGIN" in one]
     assert (len(begun), len(said) - len(begun)) == (13, 35)
