@@ -90,7 +90,7 @@ class Desk:
         clock, sleep: of the machine; leases and budgets are the database's.
         journal: of this process.
         read, serve: load a digest and send its edition; a test has its own.
-        running: jobs at work, and since when on the monotonic clock.
+        running: jobs at work, and since when on the monotonic clock. ended: how many no longer are.
         stopping: set when the process shall end.
     """
 
@@ -106,6 +106,7 @@ class Desk:
     )
     serve: Callable[..., Report] = operate
     running: dict[int, float] = field(default_factory=dict)
+    ended: int = 0
     _settings: dict[str, tuple[str, Settings]] = field(default_factory=dict)
     _at_once: Counter[str] = field(default_factory=Counter)
     _lock: Lock = field(default_factory=Lock)
