@@ -461,9 +461,9 @@ SHARES = (Input.MARKETING_SHARE, Input.CLOSE_RATE)
 def config(here: Situation, changes: Changes) -> str:
     """The settings with the lines to paste in their places."""
     pasted = as_toml(here, changes, whole=True)
+    pasted, _, own = pasted.partition("# instead of every [[segments]]:\n")
     blocks = pasted.split("\n\n# in [")
     agreement = blocks[0] if "[sla]" in blocks[0] else sla_as_toml(here.facts.plan)
-    pasted, _, own = pasted.partition("# instead of every [[segments]]:\n")
     sections = dict(block.partition("]:\n")[::2] for block in pasted.split("# in [")[1:])
     calendar = sections.get("calendar", "")
     lists = [
