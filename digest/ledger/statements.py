@@ -241,7 +241,7 @@ def open_run(dialect: str) -> Executable:
     )
     columns = ["digest", "business_date", "correction", "state", "created_at", "changed_at"]
     made: Executable = insert_new(dialect, runs).from_select(columns, row.where(~_CLOSED))
-    return made
+    return made.execution_options(preserve_rowcount=True)  # otherwise kept of changes alone
 
 
 @cache

@@ -239,8 +239,11 @@ class Reader:
     def connected(self) -> Iterator[None]:
         """Keep one connection for all transactions of a block; otherwise each opens its own.
 
-        For a block that neither waits for long nor forks.
+        For a block that neither waits for long nor forks; in one of these it is the one of the outer block.
         """
+        if self._kept is not None:
+            yield
+            return
         with self._backend.explained():
             self._kept = self._backend.engine.connect()
         try:
@@ -412,12 +415,13 @@ class Ledger(Reader):
                 }
                 for one in planned
             ]
-            if rows:
+            of = of_run(digest, business_date, correction)
+            sending = {**of, **_so_far(RunState.SENDING, now)}
+            if connection.execute(statements.MARK_UNLESS_CLOSED, sending).rowcount == 0:
                 _refuse_closed(connection, digest, business_date, correction)
+            if rows:
                 _insert_new(connection, contents, [_content_row(one.content) for one in planned])
                 _insert_new(connection, deliveries, rows)
-            of = of_run(digest, business_date, correction)
-            connection.execute(statements.MARK, {**of, **_so_far(RunState.SENDING, now)})
 
     def cancel_except(
         self, digest: str, business_date: date, keys: Sequence[str], *, correction: int = 0
