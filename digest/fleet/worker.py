@@ -24,8 +24,9 @@ from procrastinate.exceptions import ConnectorException
 from procrastinate.worker import Worker
 
 from digest.connectors.hubspot import Hubspot
+from digest.connectors.salesforce import Salesforce
 from digest.errors import DigestError
-from digest.fleet.budget import SharedPace
+from digest.fleet.budget import SharedPace, heed
 from digest.fleet.desk import fault
 from digest.fleet.planner import plan
 from digest.fleet.queue import (
@@ -177,7 +178,7 @@ def resident_mb() -> int:
 
 
 def share_paces(desk: Desk) -> None:
-    """Let every HubSpot of this process ask the fleet before it searches."""
+    """Let every HubSpot of this process ask the fleet before it searches, and every Salesforce tell it."""
 
     def budget(account: str) -> SharedPace:
         from digest.connectors.hubspot.transport import SEARCHES_PER_SECOND
@@ -187,6 +188,9 @@ def share_paces(desk: Desk) -> None:
     from dataclasses import replace
 
     Hubspot.wire = replace(Hubspot.wire, budget=budget)
+    Salesforce.wire = replace(
+        Salesforce.wire, heed=lambda account, seconds: heed(desk.ledger, account, seconds)
+    )
 
 
 # ------------------------------------------------------------------------------------------ tasks
