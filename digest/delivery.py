@@ -40,6 +40,7 @@ from digest.ledger import (
     Decision,
     Delivery,
     Planned,
+    Run,
     RunState,
     State,
     delivery_key,
@@ -283,22 +284,15 @@ def send(
         tell=tell,
         hear=hear,
     )
-    for left in ledger.recover():
-        hear("reaped", left)
-    hook("recovered")
-    if not named:
-        _refuse_the_past(job)
-        ledger.expire_before(digest_id, business_date)
-    ledger.open_run(digest_id, business_date, correction=correction)
-    if named:
-        ledger.reopen(digest_id, business_date, correction=correction)
-    hear("planned", None)
-    hook("run opened")
-    edition = _frozen_edition(job, compose, to_json, from_json)
-    before = {one.key: one for one in job.deliveries()}
+    with ledger.connected():
+        run = _opened(job, named=named)
+    edition = _frozen_edition(job, run, compose, to_json, from_json)
     zone = edition.scorecard.period.timezone
-    keys = _freeze_messages(job, lambda recipient: render(edition, recipient), zone, before)
-    rows = _serve(job)
+    with ledger.connected():
+        before = {one.key: one for one in job.deliveries()}
+        keys = _freeze_messages(job, lambda recipient: render(edition, recipient), zone, before)
+        planned = job.deliveries()
+    rows = _serve(job, planned)
     return SendResult(*_close(job, rows, keys, before, zone), edition)
 
 
@@ -425,6 +419,23 @@ def test_send(
 # ------------------------------------------------------------------------------- before any message
 
 
+def _opened(job: _Job, *, named: bool) -> Run:
+    """Take up what was left, end what is over, and return the run of the day."""
+    for left in job.ledger.recover():
+        job.hear("reaped", left)
+    job.hook("recovered")
+    day = (job.digest_id, job.business_date)
+    if not named:
+        _refuse_the_past(job)
+        job.ledger.expire_before(*day)
+    run = job.ledger.open_run(*day, correction=job.correction)
+    if named and run.state is not RunState.PLANNED:
+        job.ledger.reopen(*day, correction=job.correction)
+    job.hear("planned", None)
+    job.hook("run opened")
+    return run
+
+
 def _refuse_the_past(job: _Job) -> None:
     last = job.ledger.last_sent(job.digest_id)
     if last is not None and job.business_date < last:
@@ -436,17 +447,23 @@ def _refuse_the_past(job: _Job) -> None:
 
 def _frozen_edition(
     job: _Job,
+    run: Run,
     compose: Callable[[Edition | None], Edition],
     to_json: Callable[[Edition], str],
     from_json: Callable[[str], Edition],
 ) -> Edition:
     """Return the edition of the day: the stored one, or else a new one, stored before it is used."""
     attempts = 0
-    # Looked up anew after each wait: another process may have had more luck meanwhile.
     number = {"correction": job.correction}
-    while (frozen := job.ledger.edition(job.digest_id, job.business_date, **number)) is None:
-        previous = job.ledger.previous_edition(job.digest_id, job.business_date)
-        job.mark(RunState.COLLECTING)
+    while True:
+        with job.ledger.connected():
+            # Looked up anew after each wait: another process may have had more luck meanwhile.
+            if attempts or run.edition is not None:
+                frozen = job.ledger.edition(job.digest_id, job.business_date, **number)
+                if frozen is not None:
+                    break
+            previous = job.ledger.previous_edition(job.digest_id, job.business_date)
+            job.mark(RunState.COLLECTING)
         attempts += 1
         try:
             with _held_on_failure(job):
@@ -567,13 +584,12 @@ def normalised(recipient: Recipient) -> str:
 # ------------------------------------------------------------------------------ one pass, and retries
 
 
-def _serve(job: _Job) -> Sequence[Delivery]:
+def _serve(job: _Job, rows: Sequence[Delivery]) -> Sequence[Delivery]:
     """Serve whoever waits and look for what is unknown; wait for what this call may still do.
 
     Returns:
         The deliveries as they are then.
     """
-    rows: Sequence[Delivery] = job.deliveries()
     _doubt_what_is_left(job, rows)
     while not job.ends():
         rows = _repeat_what_is_remembered(job, rows)

@@ -201,6 +201,7 @@ def comes_twice(wall: datetime) -> bool:
     return (first or timedelta(0)) > (second or timedelta(0))
 
 
+@pytest.mark.no_cover
 @pytest.mark.failure("T3")
 @pytest.mark.parametrize(("zone", "changed"), [(ZURICH, 2), ("Australia/Lord_Howe", 1)])
 def test_every_half_hour_of_many_years_comes_once_a_date_and_in_order(

@@ -238,6 +238,7 @@ def _agree(case: oracle.Case) -> None:
         assert (found.kind is Kind.MONTH_CLOSE) == crossed
 
 
+@pytest.mark.no_cover
 @settings(
     max_examples=effort(100, 500),
     deadline=None,

@@ -1055,6 +1055,7 @@ def _cut(raw: bytes, dice: random.Random) -> bytes:
     return raw[: dice.randrange(len(raw) + 1)] if dice.random() < 0.3 else raw
 
 
+@pytest.mark.no_cover
 def test_generated_mutations_end_in_settings_or_in_sentences() -> None:
     outcomes = survive(range(MUTATIONS))
     assert outcomes["refused"] > outcomes["loaded"] > MUTATIONS // 20

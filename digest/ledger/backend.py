@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import datetime
 from enum import Enum
-from typing import Any, Protocol
+from typing import Protocol
 
 from sqlalchemy import Connection, Engine
-
-LOCK = "digest_lock"  # the execution option that says what a transaction is about
 
 
 class Lock(Enum):
@@ -29,11 +27,16 @@ class Backend(Protocol):
 
     @property
     def engine(self) -> Engine:
-        """Where each transaction begins with all that makes it safe."""
+        """Where connections come from; a transaction on one of them begins with `begin`."""
 
-    @property
-    def looking(self) -> Mapping[str, Any]:
-        """Execution options of a transaction of one statement that changes nothing."""
+    def begin(self, connection: Connection, lock: Lock | str, *, alone: bool = False) -> None:
+        """Begin a transaction with all that makes it safe, in the database as SQLAlchemy has done.
+
+        Args:
+            connection: SQLAlchemy's, in a transaction of its own.
+            lock: who has to wait.
+            alone: it is one statement that changes nothing.
+        """
 
     def explained(self) -> AbstractContextManager[None]:
         """Turn the database's errors that a person can act on into LedgerError; others are bugs."""

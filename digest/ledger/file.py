@@ -7,24 +7,26 @@ import shutil
 import sqlite3
 import sys
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 from urllib.parse import quote
 
-from sqlalchemy import Connection, Engine, create_engine, event, select
+from sqlalchemy import Connection, Engine, create_engine, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool, StaticPool
 
 from digest.errors import LedgerError
+from digest.ledger.backend import Lock
 from digest.ledger.identity import RESTORE, Known, check_pin, identify, write_pin
 from digest.ledger.migrations import TABLES, create, migrate
 from digest.ledger.tables import SCHEMA_VERSION, meta
 
+_BEGIN = "BEGIN IMMEDIATE"
 _MAGIC = b"SQLite format 3\0"
 _NETWORK_DISKS = frozenset(
     ("nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "ncpfs", "fuse.sshfs", "fuse.rclone")
@@ -127,6 +129,7 @@ def _upgrade(path: Path, busy_seconds: float) -> None:
         raw = cast("sqlite3.Connection", connection.connection.driver_connection)
         raw.execute("PRAGMA foreign_keys=OFF")
         with connection.begin():
+            connection.exec_driver_sql(_BEGIN)
             version = int(
                 connection.execute(
                     select(meta.c.value).where(meta.c.key == "schema_version")
@@ -227,14 +230,20 @@ class SqliteBackend:
     path: Path
     engine: Engine
     busy_seconds: float = 30
+    only_read: bool = False
 
     def __str__(self) -> str:
         return f"ledger {self.path}"
 
-    @property
-    def looking(self) -> Mapping[str, Any]:
-        """No options: a transaction that only looks costs nothing more here."""
-        return {}
+    def begin(self, connection: Connection, lock: Lock | str, *, alone: bool = False) -> None:
+        """Take the one write lock at once, or never to look.
+
+        A transaction that reads first and writes later can fail with "busy" at any time; BEGIN IMMEDIATE
+        waits in line instead.
+        """
+        del lock
+        if not alone:
+            connection.exec_driver_sql("BEGIN" if self.only_read else _BEGIN)
 
     def explained(self) -> AbstractContextManager[None]:
         """See `explained`."""
@@ -263,22 +272,12 @@ class SqliteBackend:
 
 @lru_cache(maxsize=16)  # an engine keeps the SQL it has compiled; connections it keeps none
 def sqlite_engine(path: Path, *, busy_seconds: float, only_read: bool = False) -> Engine:
-    """Return an engine whose transactions take the write lock at once, or never when `only_read`.
-
-    A transaction that reads first and writes later can fail with "busy" at any time; BEGIN IMMEDIATE
-    waits in line instead. One connection per transaction, so a fork shares none.
-    """
-    engine = create_engine(
+    """Return an engine with a connection for each transaction, so that a fork shares none."""
+    return create_engine(
         "sqlite://",
         creator=lambda: _connect(path, busy_seconds, only_read=only_read),
         poolclass=NullPool,
     )
-
-    @event.listens_for(engine, "begin")
-    def begin(connection: Connection) -> None:
-        connection.exec_driver_sql("BEGIN" if only_read else "BEGIN IMMEDIATE")
-
-    return engine
 
 
 def _connect(path: Path, busy_seconds: float, *, only_read: bool = False) -> sqlite3.Connection:
@@ -323,6 +322,7 @@ def _fill(draft: Path) -> None:
         connection.execute(f"PRAGMA journal_mode={journal_mode(sqlite3.sqlite_version_info)}")
     engine = sqlite_engine(draft, busy_seconds=30)
     with engine.begin() as connection:
+        connection.exec_driver_sql(_BEGIN)
         create(connection)
 
 

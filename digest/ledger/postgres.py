@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any
 from zlib import crc32
 
-from sqlalchemy import Connection, Engine, create_engine, event, func, select
+from sqlalchemy import Connection, Engine, create_engine, func, select
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.pool import NullPool
 
 from digest.errors import LedgerError
 from digest.ledger import Postgres
-from digest.ledger.backend import LOCK, Lock
+from digest.ledger.backend import Lock
 from digest.ledger.identity import RESTORE, Known, check_pin, identify, write_pin
 from digest.ledger.migrations import create
 from digest.ledger.tables import meta
@@ -30,8 +30,6 @@ _LOCK = int.from_bytes(b"digest")
 _DIGESTS = int.from_bytes(b"dige")
 # A host that is cut off in the middle lets go of the lock after this, before others give up waiting.
 _IDLE_SECONDS = 15
-_BUSY, _ONLY_READ = "digest_busy", "digest_only_read"  # execution options
-_ALONE = "AUTOCOMMIT"
 _TOLD = "digest_now"  # in a connection's info: the time that its transaction was told as it began
 _STATEMENT_SECONDS = 60
 # For libpq, unless the URL says otherwise: a connection that is cut is noticed within half a minute.
@@ -58,17 +56,45 @@ class PostgresBackend:
         self._name = f"ledger {place}"
         self._secrets = () if place.password is None else (place.password.reveal(),)
         with self.explained():
-            self._engine = _engine(place, busy_seconds, only_read=only_read)
-        # On a connection that is kept all limits are the session's, so a statement can stand alone.
-        self.looking = {"isolation_level": _ALONE} if place.connections else {}
+            self._engine = _kept_engine(place) if place.connections else _new_engine(place)
+        limits = _limits(int(busy_seconds * 1000))
+        if place.connections:  # the others are the session's
+            limits = {name: value for name, value in limits.items() if value != _KEPT_LIMITS[name]}
+        # Of a transaction: they hold behind a pooler too, which gives each another session.
+        self._limits = [f"SELECT set_config('{one}', '{limits[one]}', true)" for one in limits]
+        self._only_read = only_read
 
     def __str__(self) -> str:
         return self._name
 
     @property
     def engine(self) -> Engine:
-        """Transactions with limits, in our schema."""
+        """Connections on which nothing is begun, to the server as it is."""
         return self._engine
+
+    def begin(self, connection: Connection, lock: Lock | str, *, alone: bool = False) -> None:
+        """Begin in one message; a statement alone needs none where all limits are the session's."""
+        if alone and not self._limits:
+            return
+        locks = [] if self._only_read else _locks(lock)
+        # The statements before a BEGIN in one message belong to its transaction. It comes after them because
+        # SQLAlchemy hands on what follows only when the first one has an answer to be read.
+        begin = [*self._limits, *locks, "BEGIN READ ONLY" if self._only_read else "BEGIN"]
+        if locks:
+            # Whoever locks asks for the time next, and it counts once nobody else writes.
+            begin.append("SELECT clock_timestamp()")
+        connection.info.pop(_TOLD, None)
+        with connection.exec_driver_sql("; ".join(begin)) as told:
+            if locks:
+                while told.cursor.nextset():
+                    pass
+                ((connection.info[_TOLD],),) = told.cursor.fetchall()
+
+    @contextmanager
+    def _begun(self) -> Iterator[Connection]:
+        with self.explained(), self._engine.begin() as connection:
+            self.begin(connection, Lock.ALL)
+            yield connection
 
     def explained(self) -> AbstractContextManager[None]:
         """See `explained`."""
@@ -86,7 +112,7 @@ class PostgresBackend:
 
     def describe(self) -> str:
         """Name the server's version."""
-        with self.explained(), self._engine.begin() as connection:
+        with self._begun() as connection:
             version = connection.exec_driver_sql("SHOW server_version").scalar_one()
         return f"PostgreSQL {version}, schema {SCHEMA}; several hosts may share it"
 
@@ -99,7 +125,7 @@ class PostgresBackend:
         Raises:
             LedgerError: see `open_ledger`.
         """
-        with self.explained(), self._engine.begin() as connection:
+        with self._begun() as connection:
             known = self._known(connection)
             check_pin(self._name, pin, known)
             if known is None:
@@ -115,12 +141,12 @@ class PostgresBackend:
         Raises:
             LedgerError: see `read_ledger`.
         """
-        with self.explained(), self._engine.begin() as connection:
+        with self._begun() as connection:
             return self._known(connection)
 
     def refuse_without_rights(self) -> None:
         """Raise LedgerError when the first send could not make a ledger here."""
-        with self.explained(), self._engine.begin() as connection:
+        with self._begun() as connection:
 
             def told(question: str) -> Any:  # noqa: ANN401 - a value of the database
                 return connection.exec_driver_sql(f"SELECT {question}").scalar_one()
@@ -163,17 +189,11 @@ def _schema_exists(connection: Connection) -> bool:
     return found is not None
 
 
-def _engine(place: Postgres, busy_seconds: float, *, only_read: bool) -> Engine:
-    engine = _kept_engine(place) if place.connections else _new_engine(place)
-    options: dict[str, Any] = {_BUSY: int(busy_seconds * 1000), _ONLY_READ: only_read}
-    return engine.execution_options(**options)
-
-
 @cache
 def _kept_engine(place: Postgres) -> Engine:
     """Return the one engine of a process that keeps its connections; a fork makes its own."""
     engine = _new_engine(place)
-    if hasattr(os, "register_at_fork"):
+    if hasattr(os, "register_at_fork"):  # pragma: no branch - Windows has no fork
         os.register_at_fork(after_in_child=partial(engine.dispose, close=False))
     return engine
 
@@ -187,46 +207,17 @@ def _new_engine(place: Postgres) -> Engine:
         pool = {"pool_size": place.connections, "max_overflow": 4}
         own = url.query.get("options", "")
         limits["options"] = f"{own if isinstance(own, str) else ' '.join(own)} {_KEPT_OPTIONS}"
+    else:
+        # A prepared statement would be lost behind a pooler that changes the connection.
+        limits["prepare_threshold"] = None
     try:
-        engine = create_engine(
-            url,
-            # A prepared statement would be lost behind a pooler that changes the connection.
-            connect_args={**limits, "prepare_threshold": None},
-            **pool,
-        )
+        # Each transaction begins with a BEGIN of our own, in one message with all that makes it safe.
+        return create_engine(url, connect_args=limits, isolation_level="AUTOCOMMIT", **pool)
     except ModuleNotFoundError as error:
         raise LedgerError(
             f"ledger {place}: the package {error.name} is not installed",
             remedy='install it with pip install "sla-digest[postgres]"',
         ) from error
-    event.listen(engine, "begin", partial(_prepare, kept=bool(place.connections)))
-    return engine
-
-
-def _prepare(connection: Connection, *, kept: bool) -> None:
-    """Begin with all that makes a transaction safe."""
-    options = connection.get_execution_options()
-    if options.get("isolation_level") == _ALONE:
-        return
-    limits = _limits(options[_BUSY])
-    if kept:  # by session
-        limits = {name: value for name, value in limits.items() if value != _KEPT_LIMITS[name]}
-    # Of this transaction: they hold behind a pooler too, which gives each another session.
-    begin = [f"SELECT set_config('{name}', '{value}', true)" for name, value in limits.items()]
-    locks = [] if options[_ONLY_READ] else _locks(options.get(LOCK, Lock.ALL))
-    if options[_ONLY_READ]:
-        begin.append("SET TRANSACTION READ ONLY")
-    elif locks:
-        # Whoever locks asks for the time next, and it counts once nobody else writes.
-        begin += [*locks, "SELECT clock_timestamp()"]
-    connection.info.pop(_TOLD, None)
-    if not begin:
-        return
-    with connection.exec_driver_sql("; ".join(begin)) as told:
-        if locks:
-            while told.cursor.nextset():
-                pass
-            ((connection.info[_TOLD],),) = told.cursor.fetchall()
 
 
 def _limits(busy: int) -> Mapping[str, str]:

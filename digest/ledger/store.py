@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,23 +15,16 @@ from sqlalchemy import (
     ColumnElement,
     CompoundSelect,
     Connection,
-    FromClause,
-    Integer,
+    RootTransaction,
     RowMapping,
     Select,
     Table,
-    Text,
     and_,
-    cast,
     delete,
     func,
-    insert,
-    or_,
     select,
-    union_all,
     update,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 
 from digest.errors import LedgerError
@@ -47,12 +40,14 @@ from digest.ledger import (
     RunState,
     State,
     leases,
+    statements,
 )
-from digest.ledger.backend import LOCK, Backend, Lock
+from digest.ledger.backend import Backend, Lock
 from digest.ledger.histories import History, read_history, write_history
 from digest.ledger.leases import Lease
 from digest.ledger.owner import Owner, read_owner
 from digest.ledger.seal import Seal, write_seal
+from digest.ledger.statements import ENDED, Parameters, has, of_run
 from digest.ledger.tables import (
     COMMITS,
     STAGES,
@@ -67,19 +62,8 @@ from digest.ledger.tables import (
 CLAIM_LEASE = timedelta(seconds=480)
 COMMIT_LEASE = timedelta(seconds=660)  # the 600 s wait for the reply and a minute
 
-ENDED = (RunState.DONE, RunState.EXPIRED, RunState.SKIPPED)
 T = TypeVar("T")
 REMOVED = "recipient removed from the settings"
-
-# From which states an outcome may still be written; a late answer settles an unknown delivery.
-_BEFORE = {
-    State.SENT: (State.COMMITTING, State.UNKNOWN),
-    State.UNKNOWN: (State.COMMITTING, State.UNKNOWN),
-    State.REFUSED: (*AT_WORK, State.UNKNOWN),
-    State.DEFERRED: (*AT_WORK, State.UNKNOWN),
-    State.PENDING: (*AT_WORK, State.UNKNOWN),
-}
-
 
 # What may be sent once more: its bytes have not been purged.
 _KEPT = deliveries.c.message.in_(select(contents.c.sha256))
@@ -104,8 +88,8 @@ class Reader:
 
     def run(self, digest: str, business_date: date, *, correction: int = 0) -> Run | None:
         """Return the run of a digest and date, None when there was none."""
-        query = select(runs).where(*_run(runs, digest, business_date, correction))
-        return next(iter(self._all(query, _as_run)), None)
+        of = of_run(digest, business_date, correction)
+        return next(iter(self._all(statements.RUN, _as_run, of)), None)
 
     def runs(self, digest: str | None = None, *, limit: int = 30) -> tuple[Run, ...]:
         """Return runs, corrections too, newest first."""
@@ -118,8 +102,8 @@ class Reader:
         self, digest: str, business_date: date, *, correction: int = 0
     ) -> tuple[Delivery, ...]:
         """Return the deliveries of a run, by key."""
-        query = select(deliveries).where(*_run(deliveries, digest, business_date, correction))
-        return self._all(query.order_by(deliveries.c.key), _as_delivery)
+        of = of_run(digest, business_date, correction)
+        return self._all(statements.DELIVERIES, _as_delivery, of)
 
     def delivery(self, key: str) -> Delivery | None:
         """Return one delivery, None when the key is not known."""
@@ -136,10 +120,9 @@ class Reader:
 
     def unknown(self, digest: str | None = None) -> tuple[Delivery, ...]:
         """Return the deliveries whose outcome a person has to settle, of one digest or all, oldest first."""
-        query = select(deliveries).where(deliveries.c.state == State.UNKNOWN)
-        chosen = query if digest is None else query.where(deliveries.c.digest == digest)
-        oldest = chosen.order_by(deliveries.c.business_date, deliveries.c.key)
-        return self._all(oldest, _as_delivery)
+        if digest is None:
+            return self._all(statements.UNKNOWN, _as_delivery)
+        return self._all(statements.UNKNOWN_OF_DIGEST, _as_delivery, {"of_digest": digest})
 
     def ended_runs(self, dates: Collection[date]) -> dict[tuple[str, date], RunState]:
         """Return how the runs of some dates ended, by digest and date, but for those with work left."""
@@ -147,7 +130,7 @@ class Reader:
             runs.c.business_date.in_(tuple(dates)),
             runs.c.correction == 0,
             runs.c.state.in_(ENDED),
-            ~_has((*WAITING, *AT_WORK)),
+            ~has((*WAITING, *AT_WORK)),
         )
         return {
             (row["digest"], row["business_date"]): RunState(row["state"])
@@ -156,8 +139,8 @@ class Reader:
 
     def edition(self, digest: str, business_date: date, *, correction: int = 0) -> str | None:
         """Return the frozen edition as JSON, None when none was frozen."""
-        query = select(runs).where(*_run(runs, digest, business_date, correction))
-        return next(iter(self._editions(query.where(runs.c.edition.is_not(None)))), None)
+        of = of_run(digest, business_date, correction)
+        return next(iter(self._editions(statements.EDITION, of)), None)
 
     def sent_editions(
         self,
@@ -177,9 +160,9 @@ class Reader:
             before: last business date, exclusive.
             limit: at most so many.
         """
-        query = self._sent_runs(digest, before).limit(limit)
-        chosen = query if since is None else query.where(runs.c.business_date >= since)
-        return self._editions(chosen)
+        query = statements.sent_editions(since=since is not None, before=before is not None)
+        limits = {"if_since": since, "if_before": before, "if_limit": limit}
+        return self._editions(query, {"of_digest": digest, **limits})
 
     def previous_edition(self, digest: str, before: date) -> str | None:
         """Return the last edition really sent before a business date, as JSON."""
@@ -187,7 +170,8 @@ class Reader:
 
     def last_sent(self, digest: str) -> date | None:
         """Return the newest business date of which somebody got the edition."""
-        rows = self._rows(self._sent_runs(digest, None).limit(1))
+        query = statements.sent_runs(since=False, before=False)
+        rows = self._rows(query, {"of_digest": digest, "if_limit": 1})
         return rows[0]["business_date"] if rows else None
 
     def history(self, digest: str) -> History | None:
@@ -202,28 +186,8 @@ class Reader:
     def __str__(self) -> str:
         return str(self._backend)
 
-    @staticmethod
-    def _sent_runs(digest: str, before: date | None) -> Select[Any]:
-        later = runs.alias()
-        corrected = select(later.c.digest).where(
-            later.c.digest == runs.c.digest,
-            later.c.business_date == runs.c.business_date,
-            later.c.correction > runs.c.correction,
-            _has((State.SENT,), later),
-        )
-        query = select(runs).where(
-            runs.c.digest == digest,
-            runs.c.edition.is_not(None),
-            _has((State.SENT,)),
-            ~corrected.exists(),
-        )
-        limited = query if before is None else query.where(runs.c.business_date < before)
-        return limited.order_by(runs.c.business_date.desc())
-
-    def _editions(self, chosen: Select[Any]) -> tuple[str, ...]:
-        """Return the snapshots of some runs; read with them, so that they are one question."""
-        query = chosen.outerjoin(contents, runs.c.edition == contents.c.sha256)
-        rows = self._rows(query.add_columns(contents.c.content))
+    def _editions(self, query: Select[Any], parameters: Parameters) -> tuple[str, ...]:
+        rows = self._rows(query, parameters)
         return tuple(self._checked(row["edition"], row["content"]).decode() for row in rows)
 
     def _content(self, sha256: str) -> bytes:
@@ -243,14 +207,21 @@ class Reader:
             )
         return content
 
-    def _all(self, query: Select[Any], read: Callable[[RowMapping], T]) -> tuple[T, ...]:
+    def _all(
+        self,
+        query: Select[Any],
+        read: Callable[[RowMapping], T],
+        parameters: Parameters | None = None,
+    ) -> tuple[T, ...]:
         # Read inside, because a row that cannot be read is a damage like any other.
         with self._look() as connection:
-            return tuple(read(row) for row in connection.execute(query).mappings())
+            return tuple(read(row) for row in connection.execute(query, parameters).mappings())
 
-    def _rows(self, query: Select[Any] | CompoundSelect[Any]) -> Sequence[RowMapping]:
+    def _rows(
+        self, query: Select[Any] | CompoundSelect[Any], parameters: Parameters | None = None
+    ) -> Sequence[RowMapping]:
         with self._look() as connection:
-            return connection.execute(query).mappings().all()
+            return connection.execute(query, parameters).mappings().all()
 
     def transaction(self, lock: Lock | str = Lock.ALL) -> AbstractContextManager[Connection]:
         """Open a transaction, for a table that is declared in a module of its own."""
@@ -268,8 +239,11 @@ class Reader:
     def connected(self) -> Iterator[None]:
         """Keep one connection for all transactions of a block; otherwise each opens its own.
 
-        For a block that neither waits for long nor forks.
+        For a block that neither waits for long nor forks; in one of these it is the one of the outer block.
         """
+        if self._kept is not None:
+            yield
+            return
         with self._backend.explained():
             self._kept = self._backend.engine.connect()
         try:
@@ -280,19 +254,37 @@ class Reader:
 
     def _look(self) -> AbstractContextManager[Connection]:
         """Open a transaction for one statement that changes nothing."""
-        options = self._backend.looking if self._kept is None else {}
-        return self._transaction(Lock.NONE, **options)
+        return self._transaction(Lock.NONE, alone=True)
 
     @contextmanager
-    def _transaction(self, lock: Lock | str = Lock.ALL, **options: object) -> Iterator[Connection]:
+    def _transaction(
+        self, lock: Lock | str = Lock.ALL, *, alone: bool = False
+    ) -> Iterator[Connection]:
         kept = self._kept
         with (
             self._backend.explained(),
             self._backend.engine.connect() if kept is None else nullcontext(kept) as connection,
-            # Of the connection: an engine with options of its own costs more than a statement.
-            _begun(connection.execution_options(**{LOCK: lock}, **options)),
+            self._begun(connection, lock, alone=alone),
         ):
             yield connection
+
+    def _begun(self, connection: Connection, lock: Lock | str, *, alone: bool) -> RootTransaction:
+        """Begin a transaction, on a fresh connection where the server has ended the kept one."""
+        try:
+            return self._begin(connection, lock, alone=alone)
+        except DBAPIError as error:
+            if not error.connection_invalidated:
+                raise
+            return self._begin(connection, lock, alone=alone)
+
+    def _begin(self, connection: Connection, lock: Lock | str, *, alone: bool) -> RootTransaction:
+        transaction = connection.begin()
+        try:
+            self._backend.begin(connection, lock, alone=alone)
+        except BaseException:
+            transaction.rollback()
+            raise
+        return transaction
 
 
 class Ledger(Reader):
@@ -326,23 +318,15 @@ class Ledger(Reader):
 
     def open_run(self, digest: str, business_date: date, *, correction: int = 0) -> Run:
         """Return the run of a digest and date, made when it is the first call."""
+        of = of_run(digest, business_date, correction)
         with self.change(digest) as (connection, now):
-            row = {
-                "digest": digest,
-                "business_date": business_date,
-                "correction": correction,
-                "state": RunState.PLANNED,
-                "created_at": now,
-                "changed_at": now,
-            }
-            found = connection.execute(
-                select(deliveries.c.key).where(*_run(deliveries, digest, business_date, correction))
-            ).first()
-            if found is None:
+            made = statements.open_run(connection.dialect.name)
+            if connection.execute(made, {**of, "now": now}).rowcount == 1:
+                at = now.astimezone(UTC)
+                return Run(digest, business_date, RunState.PLANNED, None, None, at, at, correction)
+            if connection.execute(statements.DELIVERIES, of).first() is None:
                 _refuse_closed(connection, digest, business_date, correction)
-            _insert_new(connection, runs, [row])
-            query = select(runs).where(*_run(runs, digest, business_date, correction))
-            return _as_run(connection.execute(query).mappings().one())
+            return _as_run(connection.execute(statements.RUN, of).mappings().one())
 
     def mark_run(
         self,
@@ -354,9 +338,9 @@ class Ledger(Reader):
         correction: int = 0,
     ) -> None:
         """Write how far a run has come, and why."""
-        run = _run(runs, digest, business_date, correction)
+        of = of_run(digest, business_date, correction)
         with self.change(digest) as (connection, now):
-            _mark(connection, run, now, state, note)
+            connection.execute(statements.MARK, {**of, **_so_far(state, now, note)})
 
     def mark_before_messages(
         self,
@@ -368,24 +352,24 @@ class Ledger(Reader):
         correction: int = 0,
     ) -> None:
         """Likewise, unless messages are stored already, perhaps by another process that sends them."""
-        run = _run(runs, digest, business_date, correction)
+        of = of_run(digest, business_date, correction)
         with self.change(digest) as (connection, now):
-            _mark(connection, (*run, ~_has(State)), now, state, note)
+            marked = {**of, **_so_far(state, now, note)}
+            connection.execute(statements.MARK_BEFORE_MESSAGES, marked)
 
     def freeze_edition(
         self, digest: str, business_date: date, text: str, *, correction: int = 0
     ) -> str:
         """Store the edition unless one is stored, and return the stored one: the first wins."""
-        run = _run(runs, digest, business_date, correction)
+        of = of_run(digest, business_date, correction)
+        row = _content_row(text.encode())
         with self.change(digest) as (connection, now):
-            query = select(runs.c.edition).where(*run)
-            if connection.execute(query).scalar_one() is None:
-                sha256 = _store(connection, text.encode())
-                _mark(connection, run, now, RunState.COLLECTED, edition=sha256)
+            connection.execute(statements.store_edition(connection.dialect.name), {**of, **row})
+            frozen = {"edition": row["sha256"], **_so_far(RunState.COLLECTED, now)}
+            if connection.execute(statements.FREEZE, {**of, **frozen}).rowcount == 1:
                 return text
-            stored = select(contents.c.content).join(runs, runs.c.edition == contents.c.sha256)
-            frozen: bytes = connection.execute(stored.where(*run)).scalar_one()
-            return frozen.decode()
+            stored = connection.execute(statements.EDITION, of).one()
+            return str(stored.content, "utf-8")
 
     def keep_stages(self, seconds: Mapping[str, float]) -> None:
         """Keep how long the stages of the last run took, of whichever digest it was."""
@@ -431,12 +415,13 @@ class Ledger(Reader):
                 }
                 for one in planned
             ]
-            if rows:
+            of = of_run(digest, business_date, correction)
+            sending = {**of, **_so_far(RunState.SENDING, now)}
+            if connection.execute(statements.MARK_UNLESS_CLOSED, sending).rowcount == 0:
                 _refuse_closed(connection, digest, business_date, correction)
+            if rows:
                 _insert_new(connection, contents, [_content_row(one.content) for one in planned])
                 _insert_new(connection, deliveries, rows)
-            run = _run(runs, digest, business_date, correction)
-            _mark(connection, run, now, RunState.SENDING)
 
     def cancel_except(
         self, digest: str, business_date: date, keys: Sequence[str], *, correction: int = 0
@@ -469,23 +454,18 @@ class Ledger(Reader):
 
     def expire_before(self, digest: str, business_date: date) -> int:
         """End the runs of earlier dates that nobody came back to in time; return how many deliveries."""
-        earlier = (runs.c.digest == digest, runs.c.business_date < business_date)
-        left = (*earlier, runs.c.state.not_in(ENDED), ~_has(AT_WORK))
-        late = (
-            deliveries.c.digest == digest,
-            deliveries.c.business_date < business_date,
-            deliveries.c.state.in_(WAITING),
-        )
-        waiting = select(deliveries.c.key).where(*late)
+        before = {"of_digest": digest, "if_before": business_date}
         # On most days there is nothing to end, and looking waits for nobody.
-        if not self._rows(union_all(select(runs.c.digest).where(*left), waiting).limit(1)):
+        if not self._rows(statements.LEFT_BEFORE, before):
             return 0
+        left = update(runs).where(*statements.RUNS_LEFT_BEFORE)
+        served = left.where(has(State), ~has(WAITING))
         with self.change(digest) as (connection, now):
-            ended = {"changed_at": now}
-            served = update(runs).where(*left, _has(State), ~_has(WAITING))
-            connection.execute(served.values(state=RunState.DONE, **ended))
-            connection.execute(update(runs).where(*left).values(state=RunState.EXPIRED, **ended))
-        return self._settle_waiting(digest, late, State.EXPIRED, None)
+            for runs_left, state in ((served, RunState.DONE), (left, RunState.EXPIRED)):
+                ended = {**before, "state": state, "changed_at": now}
+                connection.execute(runs_left, ended)
+        late = statements.DELIVERIES_LEFT_BEFORE
+        return self._settle_waiting(digest, late, State.EXPIRED, None, before)
 
     def reopen(self, digest: str, business_date: date, *, correction: int = 0) -> int:
         """Let expired deliveries wait again, because a person asks; no part of them was ever sent."""
@@ -499,14 +479,19 @@ class Ledger(Reader):
             return connection.execute(query.values(values)).rowcount
 
     def _settle_waiting(
-        self, digest: str, chosen: Sequence[Any], state: State, note: str | None
+        self,
+        digest: str,
+        chosen: Sequence[ColumnElement[bool]],
+        state: State,
+        note: str | None,
+        parameters: Parameters | None = None,
     ) -> int:
         with self.change(digest) as (connection, now):
             values: dict[str, object] = {"state": state, "changed_at": now, "next_at": None}
             if note is not None:
                 values["note"] = note
             query = update(deliveries).where(*chosen, deliveries.c.state.in_(WAITING))
-            return connection.execute(query.values(values)).rowcount
+            return connection.execute(query.values(values), parameters).rowcount
 
     def purge(self, digest: str, *, messages_before: date, editions_before: date) -> Purged:
         """Remove what is settled and older than its retention, and give its room back.
@@ -522,7 +507,7 @@ class Ledger(Reader):
         last = self.last_sent(digest)
         with self.change() as (connection, _):
             old = select(runs.c.business_date, runs.c.correction).where(
-                runs.c.digest == digest, runs.c.business_date < editions_before, ~_has(_OPEN)
+                runs.c.digest == digest, runs.c.business_date < editions_before, ~has(_OPEN)
             )
             going = [row for row in connection.execute(old).all() if row[0] != last]
             for day, correction in going:
@@ -553,30 +538,22 @@ class Ledger(Reader):
             return self._take(connection, key, now)
 
     def _take(self, connection: Connection, key: str, now: datetime) -> Claim | None:
-        # The next attempt was set by a caller's clock, so it is compared with a caller's clock.
-        due = or_(deliveries.c.next_at.is_(None), deliveries.c.next_at <= self._clock())
-        taken = connection.execute(
-            update(deliveries)
-            .where(deliveries.c.key == key, deliveries.c.state.in_(WAITING), due)
-            .values(
-                state=State.CLAIMED,
-                generation=deliveries.c.generation + 1,
-                attempts=deliveries.c.attempts + 1,
-                owner=str(self.owner),
-                lease_until=now + self.claim_lease,
-                next_at=None,
-                changed_at=now,
-            )
+        taken = statements.CLAIM.run(
+            connection,
+            {
+                "of_key": key,
+                # It was set by a caller's clock, so it is compared with a caller's clock.
+                "if_due": self._clock(),
+                "owner": str(self.owner),
+                "lease_until": now + self.claim_lease,
+                "changed_at": now,
+            },
         )
-        if taken.rowcount != 1:
+        if taken is None:
             return None
-        query = select(deliveries.c.generation).where(deliveries.c.key == key)
-        claim = Claim(key, connection.execute(query).scalar_one())
-        connection.execute(
-            insert(attempts).values(
-                key=key, generation=claim.generation, owner=str(self.owner), began_at=now
-            )
-        )
+        claim = Claim(key, taken.generation)
+        began = {"generation": claim.generation, "owner": str(self.owner), "began_at": now}
+        connection.execute(statements.BEGIN_ATTEMPT, {"key": key, **began})
         return claim
 
     def commit(self, claim: Claim) -> bool:
@@ -586,16 +563,8 @@ class Ledger(Reader):
         taken since, changes no row here. What it lets pass is known to the seal before it is sent.
         """
         with self.change(digest_of(claim.key)) as (connection, now):
-            fenced = connection.execute(
-                update(deliveries)
-                .where(
-                    deliveries.c.key == claim.key,
-                    deliveries.c.generation == claim.generation,
-                    deliveries.c.state == State.CLAIMED,
-                    deliveries.c.lease_until > now,
-                )
-                .values(state=State.COMMITTING, lease_until=now + self.commit_lease, changed_at=now)
-            )
+            lease = {"lease_until": now + self.commit_lease, "changed_at": now}
+            fenced = connection.execute(statements.COMMIT, {**_of(claim), "if_now": now, **lease})
             if fenced.rowcount != 1:
                 return False
             seal = _count_commit(connection, claim.key)
@@ -623,13 +592,13 @@ class Ledger(Reader):
         A claimed one waits again: no end of message was sent. A committing one becomes unknown,
         unless doing it twice is harmless.
         """
-        query = select(deliveries).where(deliveries.c.state.in_(AT_WORK))
+        query = statements.LEFT_AT_WORK
         # Of a thousand calls one finds something; the others need not wait for every writer.
-        with self.change(Lock.NONE) as (connection, now):
-            if not self._left(connection, query, now):
+        with self._look() as connection:
+            if not self._left(connection, query):
                 return ()
         with self.change() as (connection, now):
-            left = self._left(connection, query.with_for_update(), now)
+            left = self._left(connection, query.with_for_update())
             for one in left:
                 again = one.state is State.CLAIMED or one.repeatable
                 state = State.PENDING if again else State.UNKNOWN
@@ -740,8 +709,11 @@ class Ledger(Reader):
         here = (one.owner.host, one.owner.boot) == (self.owner.host, self.owner.boot)
         return here or one.lease_until > now
 
-    def _left(self, connection: Connection, query: Select[Any], now: datetime) -> list[Delivery]:
-        at_work = map(_as_delivery, connection.execute(query).mappings())
+    def _left(self, connection: Connection, query: Select[Any]) -> list[Delivery]:
+        at_work = [_as_delivery(row) for row in connection.execute(query).mappings()]
+        if not at_work:
+            return []
+        now = self._backend.now(connection, self._clock)
         return [one for one in at_work if self._is_left(one, now)]
 
     def _is_left(self, one: Delivery, now: datetime) -> bool:
@@ -757,19 +729,6 @@ class Ledger(Reader):
             yield connection, self._backend.now(connection, self._clock)
 
 
-@contextmanager
-def _begun(connection: Connection) -> Iterator[None]:
-    """Begin a transaction on a kept connection, on a fresh one where the server has ended it."""
-    try:
-        transaction = connection.begin()
-    except DBAPIError as error:
-        if not error.connection_invalidated:
-            raise
-        transaction = connection.begin()
-    with transaction:
-        yield
-
-
 def digest_of(key: str) -> str:
     """Return the digest of a delivery key."""
     return key.partition("/")[0]
@@ -780,16 +739,9 @@ def day_of(key: str) -> date:
     return date.fromisoformat(key.split("/")[1][: len("2026-06-15")])
 
 
-def _mark(
-    connection: Connection,
-    chosen: Sequence[ColumnElement[bool]],
-    now: datetime,
-    state: RunState,
-    note: str | None = None,
-    **values: object,
-) -> None:
-    values |= {"state": state, "note": note, "changed_at": now}
-    connection.execute(update(runs).where(*chosen).values(values))
+def _so_far(state: RunState, now: datetime, note: str | None = None) -> dict[str, object]:
+    """Return what a run's row says of how far it has come."""
+    return {"state": state, "note": note, "changed_at": now}
 
 
 def _run(
@@ -799,20 +751,6 @@ def _run(
         table.c.digest == digest,
         table.c.business_date == business_date,
         table.c.correction == correction,
-    )
-
-
-def _has(states: Iterable[State], run: FromClause = runs) -> ColumnElement[bool]:
-    """Whether a run has a delivery in one of the states."""
-    return (
-        select(deliveries.c.key)
-        .where(
-            deliveries.c.digest == run.c.digest,
-            deliveries.c.business_date == run.c.business_date,
-            deliveries.c.correction == run.c.correction,
-            deliveries.c.state.in_(tuple(states)),
-        )
-        .exists()
     )
 
 
@@ -832,12 +770,8 @@ def _unneeded(digest: str, before: date) -> tuple[ColumnElement[bool], ...]:
 def _refuse_closed(
     connection: Connection, digest: str, business_date: date, correction: int
 ) -> None:
-    """Raise LedgerError for a date of which it is no longer known who got what.
-
-    A correction is a person's explicit act with a key of its own.
-    """
-    query = select(closed.c.until).where(closed.c.digest == digest)
-    until = connection.execute(query).scalar_one_or_none()
+    """Raise LedgerError for a date of which it is no longer known who got what."""
+    until = connection.execute(statements.CLOSED, {"of_digest": digest}).scalar_one_or_none()
     if until is not None and business_date <= until and not correction:
         raise LedgerError(
             f"{digest}: the edition of {business_date} may have been sent, but its records were purged "
@@ -854,14 +788,11 @@ def _close(connection: Connection, digest: str, until: date) -> None:
 
 
 def _count_commit(connection: Connection, key: str) -> Seal:
-    # In one statement, the last before the commit: two digests may let a message go at once.
-    one = cast(cast(meta.c.value, Integer) + 1, Text)
-    counted = update(meta).where(meta.c.key == COMMITS).values(value=one)
-    if connection.execute(counted).rowcount == 0:
+    counted = statements.COUNT_COMMIT.run(connection, {})
+    if counted is None:
         _insert_new(connection, meta, [{"key": COMMITS, "value": "0"}])
-        connection.execute(counted)
-    facts = {str(name): str(value) for name, value in connection.execute(select(meta))}
-    return Seal(facts["instance_id"], int(facts[COMMITS]), {digest_of(key): day_of(key)})
+        return _count_commit(connection, key)
+    return Seal(counted.instance, int(counted.value), {digest_of(key): day_of(key)})
 
 
 def _set_commits(connection: Connection, commits: int) -> None:
@@ -883,40 +814,31 @@ def _written(
     now: datetime,
     next_at: datetime | None = None,
 ) -> bool:
-    written = connection.execute(
-        update(deliveries)
-        .where(
-            deliveries.c.key == claim.key,
-            deliveries.c.generation == claim.generation,
-            deliveries.c.state.in_(_BEFORE[state]),
-        )
-        .values(
-            state=state,
-            note=note,
-            next_at=next_at,
-            lease_until=None,
-            changed_at=now,
-            sent_at=now if state is State.SENT else None,
-        )
-    )
+    values = {
+        "state": state,
+        "note": note,
+        "next_at": next_at,
+        "lease_until": None,
+        "changed_at": now,
+        "sent_at": now if state is State.SENT else None,
+    }
+    written = connection.execute(statements.RECORD[state], {**_of(claim), **values})
     if written.rowcount != 1:
         return False
     _end_attempt(connection, claim, now, state, note)
     return True
 
 
+def _of(claim: Claim) -> dict[str, object]:
+    """Return the parameters that choose a delivery, or its attempt, while the claim holds."""
+    return {"of_key": claim.key, "of_generation": claim.generation}
+
+
 def _end_attempt(
     connection: Connection, claim: Claim, now: datetime, state: State, words: str
 ) -> None:
-    chosen = (attempts.c.key == claim.key, attempts.c.generation == claim.generation)
     values = {"ended_at": now, "outcome": state, "words": words}
-    connection.execute(update(attempts).where(*chosen).values(values))
-
-
-def _store(connection: Connection, content: bytes) -> str:
-    row = _content_row(content)
-    _insert_new(connection, contents, [row])
-    return str(row["sha256"])
+    connection.execute(statements.END_ATTEMPT, {**_of(claim), **values})
 
 
 def _content_row(content: bytes) -> dict[str, object]:
@@ -925,8 +847,7 @@ def _content_row(content: bytes) -> dict[str, object]:
 
 def _insert_new(connection: Connection, table: Table, rows: list[dict[str, object]]) -> None:
     """Insert rows whose key is not there yet."""
-    own = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    connection.execute(own(table).on_conflict_do_nothing(), rows)
+    connection.execute(statements.insert_new(connection.dialect.name, table), rows)
 
 
 def _as_run(row: RowMapping) -> Run:

@@ -40,6 +40,7 @@ from digest.ledger.file import (
 )
 from digest.ledger.histories import History
 from digest.ledger.owner import current_owner, is_gone, read_owner
+from digest.ledger.seal import read_seal
 from digest.ledger.store import CLAIM_LEASE, COMMIT_LEASE, REMOVED, Ledger
 from digest.ledger.tables import contents
 from digest.model import Secret
@@ -531,6 +532,42 @@ def test_one_connection_serves_a_block_and_none_is_left_open(ledger: Ledger) -> 
     assert (len(opened), len(closed)) == (1, 1)
     assert state_of(ledger) is State.COMMITTING
     assert (len(opened), len(closed)) == (2, 2)
+
+
+def test_a_block_in_a_block_shares_its_connection(ledger: Ledger) -> None:
+    planned(ledger)
+    opened: list[object] = []
+    event.listen(ledger._backend.engine, "engine_connect", opened.append)
+
+    with ledger.connected():
+        with ledger.connected():
+            claim = ledger.claim(KEY)
+        assert claim is not None
+        assert ledger.commit(claim)
+
+    assert len(opened) == 1
+
+
+def test_a_database_that_does_not_answer_a_change_is_asked_afterwards(
+    path: Path, clock: Clock
+) -> None:
+    """SQLite before 3.35 has no RETURNING."""
+    place = path.with_name("old.db")
+    ledger = planned(a_ledger(place, clock), TODAY, ANA, BEN)
+    ledger._seal = place.with_name("seal")
+    ledger._backend.engine.dialect.update_returning = False
+
+    claim = ledger.claim(KEY)
+
+    assert claim == Claim(KEY, 1)
+    assert ledger.claim(KEY) is None
+    assert ledger.commit(claim)
+    later = ledger.claim(BEN.key)
+    assert later is not None
+    assert ledger.commit(later)
+    seal = read_seal(ledger._seal)
+    assert seal is not None
+    assert seal.commits == 2
 
 
 def test_a_commit_passes_once(ledger: Ledger) -> None:

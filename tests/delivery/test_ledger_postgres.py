@@ -197,6 +197,17 @@ def test_a_ledger_that_another_process_writes_can_pass(pg: Postgres) -> None:
     assert quick.open_run("leads", TODAY).digest == "leads"
 
 
+def test_a_kept_connection_that_has_waited_in_vain_serves_on(pg: Postgres) -> None:
+    quick = open_ledger(pg, clock=Clock(), owner=HERE, busy_seconds=0.2)
+    other = open_ledger(pg, clock=Clock(), owner=THERE)
+    with quick.connected():
+        with other._transaction(), pytest.raises(LedgerError, match="in use by another"):
+            quick.open_run("leads", TODAY)
+
+        assert quick.open_run("leads", TODAY).digest == "leads"
+    assert other.run("leads", TODAY) is not None
+
+
 @pytest.mark.failure("T7")
 def test_a_lease_is_compared_with_the_clock_of_the_server(pg: Postgres) -> None:
     """A host whose clock is an hour fast neither takes a lease away nor holds one too long."""

@@ -45,8 +45,8 @@ from tests.effort import effort
 from tests.fakes.smtp import SmtpServer, running
 
 TEAM = a_team(3)
-# A cut connection is noticed in a second or two instead of half a minute.
-QUICK = "connect_timeout=2&tcp_user_timeout=1500"
+# A cut connection is noticed in seconds instead of half a minute, one to a busy machine is not cut.
+QUICK = "connect_timeout=4&tcp_user_timeout=3000"
 CUT_AT = ("run opened", "messages frozen", *STEPS[6:])
 FAST_STEPS = ("body sent", "committed")
 
@@ -67,14 +67,20 @@ class Sending:
         self._there, there = os.pipe(), os.pipe()
         self._here = there
         self.child = in_a_child(lambda: os._exit(self._work(host, step)))
+        os.close(self._there[1])  # what is left is the child's: its end is heard
         if isinstance(host.wire, Cable):
             self.wait()
         host.wire.attach(self.child)
         self.go()
 
     def wait(self) -> None:
-        """Until the process has something to say."""
-        os.read(self._there[0], 1)
+        """Until the process has something to say.
+
+        Raises:
+            ChildProcessError: it ended before.
+        """
+        if not os.read(self._there[0], 1):
+            raise ChildProcessError(f"a send ended with {self.code()} before it came to its step")
 
     def go(self) -> None:
         os.write(self._here[1], b".")

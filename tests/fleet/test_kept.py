@@ -9,6 +9,7 @@ from datetime import date
 from pathlib import Path
 
 import pytest
+from sqlalchemy import event
 
 from digest.errors import LedgerError
 from digest.ledger import (
@@ -24,7 +25,8 @@ from digest.ledger import (
 from digest.ledger.backend import Lock
 from digest.ledger.seal import parts_of, read_seal
 from digest.ledger.store import Ledger
-from tests.delivery.scene import run_in
+from tests.delivery.scene import Clock, Sender, run_in
+from tests.delivery.test_delivery import Outbox
 from tests.fleet.scene import utc_now
 
 DAY = date(2026, 6, 15)
@@ -147,3 +149,25 @@ def test_the_first_connection_that_was_cut_costs_one_transaction(kept: Postgres)
     assert caught.value.exit_code == 3
     run = attempts[1]()
     assert getattr(run, "state", None) is RunState.PLANNED
+
+
+def test_an_edition_for_three_is_so_many_statements(kept: Postgres) -> None:
+    """Each takes processor time on both sides, which decides how many editions a host can serve."""
+    outbox = Outbox()
+    sender = Sender(opened(kept), Clock(utc_now()), {"mail": outbox})
+    sender.send(digest_id="another")  # the first one of a ledger and of a process costs some more
+    said: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        said.append(statement)
+
+    engine = postgres._kept_engine(kept)
+    event.listen(engine, "before_cursor_execute", note)
+    try:
+        assert sender.send().exit_code == 0
+    finally:
+        event.remove(engine, "before_cursor_execute", note)
+
+    assert len(outbox.sent) == 6
+    begun = [one for one in said if "BEGIN" in one]
+    assert (len(begun), len(said) - len(begun)) == (13, 35)

@@ -216,6 +216,7 @@ def test_an_answer_byte_by_byte_is_given_up_at_the_deadline(fault: Fault) -> Non
     assert len(here.portal.asked) == 1 + 4
 
 
+@pytest.mark.no_cover
 @pytest.mark.failure("D7")
 def test_an_answer_cut_at_any_byte_is_repeated_or_held_and_never_counted() -> None:
     with scene(portal_of(2)) as here:

@@ -118,10 +118,12 @@ def agreeing(seeds: range, sizes: tuple[int, ...] = SIZES) -> None:
             agree(here, random.Random(seed), sizes)  # noqa: S311 - a portal that can be built again
 
 
+@pytest.mark.no_cover
 def test_generated_portals_are_counted_as_by_brute_force() -> None:
     agreeing(range(ORDINARY))
 
 
+@pytest.mark.no_cover
 def test_generated_portals_of_thousands_are_counted_as_by_brute_force() -> None:
     agreeing(range(300, 308), THOUSANDS)
 

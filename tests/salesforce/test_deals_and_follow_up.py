@@ -407,6 +407,7 @@ def test_more_pages_of_leads_than_calls_allowed_are_no_follow_up() -> None:
     assert caught.value.reason is Reason.OVERFLOW
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("kind", ["deals", "rows", "page"])
 def test_a_cut_answer_gives_the_right_deals_and_rows_or_none(kind: str) -> None:
     org = shared(Org())

@@ -133,6 +133,7 @@ def survive(original: bytes, folder: Path, seeds: range) -> tuple[int, int]:
     return plans, len(seeds) - plans
 
 
+@pytest.mark.no_cover
 def test_eighty_mutations_give_a_plan_or_a_clear_error(original: bytes, tmp_path: Path) -> None:
     plans, errors = survive(original, tmp_path, range(80))
     assert plans > 5
