@@ -7,12 +7,16 @@ is none: it answers each question after `--latency` with counts made up on the s
 loopback, a process of its own, appends what it has accepted to a file before it answers. That file is the
 truth that the ledger is compared with. Each way of running starts with an empty database.
 
+Beside it a fixed piece of work is timed all the while: a core that is shared takes longer, in processor time
+too, so that two runs can be compared by how far the median of that work lies above its best.
+
 `--profile FILE` writes where one worker thread spends its time (cProfile), for one run with one process.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import multiprocessing
 import os
 import random
@@ -30,6 +34,7 @@ from functools import partial
 from itertools import chain
 from multiprocessing.connection import Connection
 from pathlib import Path
+from statistics import median
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -145,6 +150,7 @@ class Result:
     rss: tuple[int, ...] = ()  # MB of the largest worker, at each tenth
     # CPU ms an edition, once the workers have warmed up: of the workers, the database, the relay.
     cpu: tuple[float, ...] = ()
+    pace: tuple[float, float] = (0.0, 0.0)  # CPU ms of a fixed piece of work: median and best
 
 
 @dataclass
@@ -314,7 +320,7 @@ def run(way: Way) -> Result:
                 partial(cpu_of, postmaster(server)),
                 partial(cpu_of, relay.process.pid),
             )
-            rss, kills, cpu = _watched(way, crew, meters)
+            rss, kills, cpu, pace = _watched(way, crew, meters)
             seconds = time.monotonic() - began
             latest = _latest(place)
             for child in [*crew.children]:
@@ -328,6 +334,7 @@ def run(way: Way) -> Result:
                 latest=latest,
                 rss=tuple(rss),
                 cpu=cpu,
+                pace=pace,
             )
     finally:
         for child in [*crew.children]:
@@ -357,19 +364,21 @@ def _planned(way: Way, folder: Path, place: Postgres, relay: Relay) -> float:
 
 def _watched(
     way: Way, crew: Crew, meters: Sequence[Callable[[], float]]
-) -> tuple[list[int], int, tuple[float, ...]]:
+) -> tuple[list[int], int, tuple[float, ...], tuple[float, float]]:
     """Wait until the queue is empty, killing workers.
 
     Returns:
         The workers' size by tenths, the kills, and what each meter of CPU seconds says for an edition, in
-        ms, after the first fifth: until then a worker imports and compiles.
+        ms, after the first fifth: until then a worker imports and compiles. The pace: median and best.
     """
     chance = random.Random(way.count)  # noqa: S311 - reproducible
     rss, kills = [0] * 10, 0
+    paces = [_fixed_work()]
     next_reap = time.monotonic() + 5
     warm: tuple[int, list[float]] | None = None
     while left := _jobs_left(crew.place):
         time.sleep(0.25)
+        paces.append(_fixed_work())
         done = way.count - left
         if warm is None and done >= way.count / 5:
             warm = (done, [meter() for meter in meters])
@@ -384,7 +393,17 @@ def _watched(
             _reap(crew.place)
     since, before = warm or (0, [0.0] * len(meters))
     spent = zip((meter() for meter in meters), before, strict=True)
-    return rss, kills, tuple((now - then) / (way.count - since) * 1000 for now, then in spent)
+    each = tuple((now - then) / (way.count - since) * 1000 for now, then in spent)
+    return rss, kills, each, (median(paces), min(paces))
+
+
+def _fixed_work() -> float:
+    """Return the CPU ms that the same piece of work takes just now."""
+    began = time.thread_time()
+    made = [{"day": number, "leads": str(number) * 3} for number in range(400)]
+    for _ in range(4):
+        made = json.loads(json.dumps(made))
+    return (time.thread_time() - began) * 1000
 
 
 def _counted(way: Way, truth: Path, place: Postgres) -> Result:
@@ -472,7 +491,7 @@ def show(one: Result) -> None:
         f"  planned in {one.planned_in:.1f} s; half out after {one.latest[0]:.0f} s, 95 % after "
         f"{one.latest[1]:.0f} s\n"
         f"  CPU an edition: workers {workers:.0f} ms, database {database:.0f} ms, relay {relay:.0f} ms, "
-        f"together {sum(one.cpu):.0f} ms\n"
+        f"together {sum(one.cpu):.0f} ms; pace {one.pace[0]:.1f} ms, {one.pace[1]:.1f} at best\n"
         f"  largest worker by tenths: {' '.join(f'{mb}' for mb in one.rss)} MB",
         flush=True,
     )

@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import date, datetime, timedelta
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from digest.channels import Channel
 from digest.coming import coming, line, short, span
@@ -25,7 +26,7 @@ from digest.due import today_of
 from digest.editions import CountingPlan, Month, Months, counting_plan, measured_window
 from digest.errors import ConfigError, ConnectorError, DigestError, nearest
 from digest.figures import figures_of
-from digest.ledger import Place, new_ledger, read_ledger
+from digest.ledger import Place, Postgres, new_ledger, read_ledger
 from digest.model import Edition, Finding, LeadCounts, Message, Note, NoteCode, Period
 from digest.render import explain, render
 from digest.render.files import EXAMPLE_HEADERS, NOBODY
@@ -38,6 +39,9 @@ from digest.settings import Settings
 from digest.settings.places import SettingsPlaces
 from digest.sla import Goal, goals
 from digest.workdays import Calendar, weight_of
+
+if TYPE_CHECKING:
+    from digest.ledger.store import Reader
 
 NEXT_EDITIONS = 5
 NOTICE_DAYS = 30
@@ -198,6 +202,19 @@ def _ledger(place: Place) -> Iterator[Finding]:
     reader = read_ledger(place)
     state = reader.describe() if reader else new_ledger(place)
     yield Finding("ok", "ledger", f"{place}: {state}")
+    if isinstance(place, Postgres) and reader is not None:
+        yield from _queue(reader)
+
+
+def _queue(reader: Reader) -> Iterator[Finding]:
+    from digest.fleet import has_extra
+
+    if has_extra():
+        from digest.fleet.queue import check
+
+        found = check(reader)
+        if found is not None:
+            yield found
 
 
 # -------------------------------------------------------------------------------- source and channels

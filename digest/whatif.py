@@ -29,7 +29,7 @@ from digest.model import (
     add_months,
 )
 from digest.notation import parse_amount, parse_count, parse_number, parse_ratio, parse_share
-from digest.workdays import FULL, Calendar, weight_of
+from digest.workdays import FULL, WEEKDAYS, Calendar, weight_of
 
 ONE_DAY = timedelta(1)
 Number = Decimal | Fraction | int
@@ -72,6 +72,8 @@ THRESHOLDS = (
     Input.FINAL_WORKDAYS,
 )
 OF_THE_DIGEST = (Input.LAG_MONTHS, Input.WORKDAYS, *THRESHOLDS)
+# A segment may have a calendar of its own; lag and thresholds stand in the settings once, for all of them.
+BY_SEGMENT = (*OF_SEGMENTS, Input.WORKDAYS)
 
 Key = tuple[Input, str | None]
 Changes = Mapping[Key, Number]
@@ -153,7 +155,10 @@ def agreed(situation: Situation, key: Key) -> Number | None:
     if kind is Input.LAG_MONTHS:
         return facts.plan.lag_months
     if kind is Input.WORKDAYS:
-        return situation.agreed.workdays
+        days = _calendar_of(facts, segment).days(situation.due.month.period)
+        return weight_of(days)
+    if kind is Input.LEADS and segment is None:
+        return sum(row.actual or 0 for row in situation.agreed.segments)
     values = _agreed_values(situation, kind)
     if segment is not None:
         return values[segment]
@@ -205,23 +210,17 @@ def key_of(situation: Situation, name: str) -> Key:
         raise ValueError(f"found {name!r}; allowed are {', '.join(known)}{nearest(word, known)}")
     kind = Input(word)
     if not segment:
-        if kind is Input.LEADS:
-            raise ValueError(
-                f"found {name!r}; leads so far are those of a segment, as in 'leads:{_first(situation)}'"
-            )
         return kind, None
-    if kind not in OF_SEGMENTS:
-        raise ValueError(f"found {name!r}; {word} is the same for all segments, write {word!r}")
+    if kind not in BY_SEGMENT:
+        raise ValueError(
+            f"found {name!r}; {word} stands in the settings once, for all segments, write {word!r}"
+        )
     if segment not in situation.segments:
         raise ValueError(
             f"found the segment {segment!r}; allowed are {', '.join(situation.segments)}"
             f"{nearest(segment, situation.segments)}"
         )
     return kind, segment
-
-
-def _first(situation: Situation) -> str:
-    return next(iter(situation.segments), "")
 
 
 def read(
@@ -246,6 +245,12 @@ def read(
             found[key] = _value(situation, key, text)
         except (ValueError, ArithmeticError) as error:
             problems.append(Problem(name, text, str(error)))
+    try:
+        found = _shared_out(situation, found)
+    except ValueError as error:
+        del found[Input.LEADS, None]
+        text = next(text for name, text in texts if name == Input.LEADS.value)
+        problems.append(Problem(Input.LEADS.value, text, str(error)))
     changes = {
         key: value for key, value in found.items() if not _is_agreed(situation, key, value, found)
     }
@@ -255,6 +260,9 @@ def read(
 def _is_agreed(situation: Situation, key: Key, value: Number, found: Changes) -> bool:
     kind, segment = key
     if segment is not None and (kind, None) in found:
+        if kind is Input.WORKDAYS:  # its calendar may have other days than everybody's
+            as_all = agreed(situation, (kind, None)) == found[kind, None]
+            return as_all and agreed(situation, key) == value
         return found[kind, None] == value
     return agreed(situation, key) == value
 
@@ -278,7 +286,7 @@ def _value(situation: Situation, key: Key, text: str) -> Number:
         return _leads(situation, parse_count(text))
     if kind is Input.WORKDAYS:
         workdays = Fraction(parse_number(text))
-        _days_off(situation, workdays)
+        _days_off(situation, _calendar_of(situation.facts, segment), workdays)
         return workdays
     if kind in _MOST:
         return _at_most(_MOST[kind], parse_count(text))
@@ -309,6 +317,35 @@ def _leads(situation: Situation, count: int) -> int:
     return count
 
 
+def _shared_out(situation: Situation, found: Mapping[Key, Number]) -> dict[Key, Number]:
+    """Return leads so far of all segments as those of each, in the proportion of what they have.
+
+    Raises:
+        ValueError: the segments that are given leave nothing, or too much, for the others.
+    """
+    own = dict(found)
+    total = own.pop((Input.LEADS, None), None)
+    if total is None:
+        return own
+    counted = _agreed_values(situation, Input.LEADS)
+    others = [name for name in situation.segments if (Input.LEADS, name) not in own]
+    given = sum(int(value) for (kind, _), value in own.items() if kind is Input.LEADS)
+    rest = int(total) - given
+    if rest < 0 or (rest and not others):
+        raise ValueError(f"found {total}; the segments' own leads come to {given}")
+    weights = [int(counted[name] or 0) for name in others]
+    if not any(weights):
+        weights = [1] * len(others)
+    whole = sum(weights) or 1
+    shares = [rest * weight // whole for weight in weights]
+    # The largest remainders get what is left, so that the sum is what was typed.
+    by_remainder = sorted(range(len(others)), key=lambda n: -(rest * weights[n] % whole))
+    for n in by_remainder[: rest - sum(shares)]:
+        shares[n] += 1
+    own.update({(Input.LEADS, name): n for name, n in zip(others, shares, strict=True)})
+    return own
+
+
 def _counted_days(situation: Situation) -> tuple[date, ...]:
     return tuple(day for day in situation.due.month.period.days() if day <= situation.due.cut_off)
 
@@ -323,14 +360,47 @@ def changed_facts(situation: Situation, changes: Changes) -> editions.Facts:
         plan=_plan(situation, changes),
         thresholds=_thresholds(situation.facts.thresholds, changes),
     )
-    if (Input.WORKDAYS, None) not in changes:
-        return facts
-    off = _days_off(situation, Fraction(changes[Input.WORKDAYS, None]))
-    return replace(
-        facts,
-        calendar=_with_days(facts.calendar, off),
-        # The company's free days are free for each segment, whatever calendar it paces by.
-        calendars={name: _with_days(one, off) for name, one in facts.calendars.items()},
+    if (Input.WORKDAYS, None) in changes:
+        off = _days_off(situation, facts.calendar, Fraction(changes[Input.WORKDAYS, None]))
+        facts = replace(
+            facts,
+            calendar=_with_days(facts.calendar, off),
+            # The company's free days are free for each segment, whatever calendar it paces by.
+            calendars={name: _with_days(one, off) for name, one in facts.calendars.items()},
+        )
+    return _with_own_calendars(situation, facts, changes)
+
+
+def _calendar_of(facts: editions.Facts, segment: str | None) -> Calendar:
+    """The calendar that paces a segment, or all of them."""
+    own = next((one.calendar for one in facts.segments if one.name == segment), None)
+    return facts.calendar if own is None else facts.calendars[own]
+
+
+def _with_own_calendars(
+    situation: Situation, facts: editions.Facts, changes: Changes
+) -> editions.Facts:
+    """Give each segment whose workdays were changed a calendar of its own: one may serve several."""
+    calendars = dict(facts.calendars)
+    segments = []
+    for segment in facts.segments:
+        wanted = changes.get((Input.WORKDAYS, segment.name))
+        if wanted is None:
+            segments.append(segment)
+            continue
+        agreed_days = _calendar_of(situation.facts, segment.name)
+        off = _days_off(situation, agreed_days, Fraction(wanted))
+        name = _free_name(segment.name, calendars)
+        calendars[name] = _with_days(agreed_days, off)
+        segments.append(replace(segment, calendar=name))
+    return replace(facts, calendars=calendars, segments=tuple(segments))
+
+
+def _free_name(wanted: str, taken: Mapping[str, object]) -> str:
+    return next(
+        name
+        for n in range(len(taken) + 1)
+        if (name := f"{wanted} {n}" if n else wanted) not in taken
     )
 
 
@@ -338,7 +408,7 @@ def _applied(situation: Situation, changes: Changes) -> Situation:
     """Return the situation as it would be; `agreed` is the scorecard of the changed settings."""
     facts = changed_facts(situation, changes)
     courses = situation.courses
-    if (Input.WORKDAYS, None) in changes:
+    if any(kind is Input.WORKDAYS for kind, _ in changes):
         courses = editions.courses_with(
             facts, situation.due.month, situation.history, situation.courses
         )
@@ -434,7 +504,7 @@ class _DaysOff:
     worked: tuple[date, ...] = ()
 
 
-def _days_off(situation: Situation, wanted: Fraction) -> _DaysOff:
+def _days_off(situation: Situation, calendar: Calendar, wanted: Fraction) -> _DaysOff:
     """Return which days make the month have so many workdays: the last ones go first.
 
     Days up to the business date have been; holidays still to come are what can be worked.
@@ -443,10 +513,10 @@ def _days_off(situation: Situation, wanted: Fraction) -> _DaysOff:
         ValueError: no such calendar.
     """
     period, today = situation.due.month.period, situation.due.business_date
-    days = situation.facts.calendar.days(period)
+    days = calendar.days(period)
     whole = weight_of(days)
     fixed = weight_of(days, today)
-    holidays = [day for day in days if day.day > today and _could_be_worked(situation, day)]
+    holidays = [day for day in days if day.day > today and _could_be_worked(calendar, day)]
     most = whole + sum((FULL - day.weight for day in holidays), Fraction(0))
     if not fixed <= wanted <= most or (2 * wanted).denominator != 1:
         raise ValueError(
@@ -458,8 +528,7 @@ def _days_off(situation: Situation, wanted: Fraction) -> _DaysOff:
     return _freed([day for day in days if day.day > today and day.weight], whole - wanted)
 
 
-def _could_be_worked(situation: Situation, day: Workday) -> bool:
-    calendar = situation.facts.calendar
+def _could_be_worked(calendar: Calendar, day: Workday) -> bool:
     closed = any(first <= day.day <= last for first, last in calendar.closures)
     return day.weight < FULL and day.day.weekday() in calendar.workweek and not closed
 
@@ -884,11 +953,12 @@ def differences(situation: Situation, changes: Changes) -> tuple[Difference, ...
     """Return every figure that is not as agreed, segment by segment."""
     found = []
     for kind in dict.fromkeys(kind for kind, _ in changes):
-        before: Mapping[str | None, Number | None] = (
-            dict(_agreed_values(situation, kind).items())
+        names: Sequence[str | None] = (
+            situation.segments
             if kind in OF_SEGMENTS
-            else {None: agreed(situation, (kind, None))}
+            else [name for which, name in changes if which is kind]
         )
+        before = {name: agreed(situation, (kind, name)) for name in names}
         for name, value in before.items():
             now = changes.get((kind, name), changes.get((kind, None)))
             if now is not None and now != value:
@@ -912,6 +982,7 @@ def as_toml(situation: Situation, changes: Changes, *, whole: bool = False) -> s
         else [],
         _threshold_lines(facts, before),
         *_calendar_lines(situation.facts, facts, before),
+        _own_calendar_lines(situation.facts, facts, before),
         [
             f"# leads so far are counted, not agreed: {_text(one.segment or '')} "
             f"{one.now} instead of {one.before}"
@@ -1053,13 +1124,14 @@ def _threshold(kind: Input, thresholds: Thresholds) -> str:
 def _calendar_lines(
     agreed_facts: editions.Facts, facts: editions.Facts, before: Sequence[Difference]
 ) -> Iterator[list[str]]:
-    said = next((one for one in before if one.kind is Input.WORKDAYS), None)
+    said = next((one for one in before if (one.kind, one.segment) == (Input.WORKDAYS, None)), None)
     if said is None:
         return
     pairs = [("calendar", agreed_facts.calendar, facts.calendar)]
     pairs += [
         (f"calendars.{_text(name)}", agreed_facts.calendars[name], one)
         for name, one in facts.calendars.items()
+        if name in agreed_facts.calendars
     ]
     for name, was, now in pairs:
         lists = [
@@ -1069,6 +1141,46 @@ def _calendar_lines(
         ]
         lists[:1] = [_commented(line, said) for line in lists[:1]]
         yield [f"# in [{name}]:", *lists]
+
+
+def _own_calendar_lines(
+    agreed_facts: editions.Facts, facts: editions.Facts, before: Sequence[Difference]
+) -> list[str]:
+    """All segments, as a single table would lead them, and the calendars that some of them now have."""
+    said = {one.segment: one for one in before if one.kind is Input.WORKDAYS and one.segment}
+    if not said:
+        return []
+    lines = ["# instead of every [[segments]]:"]
+    for segment in facts.segments:
+        lines += ["[[segments]]", f"name = {_text(segment.name)}"]
+        if segment.values:
+            lines.append(f"values = [{', '.join(map(_text, segment.values))}]")
+        if segment.calendar is not None:
+            line = f"calendar = {_text(segment.calendar)}"
+            lines.append(_commented(line, said.get(segment.name)))
+        lines += [f"active_from = {segment.active_from}"] if segment.active_from else []
+        lines.append("")
+    for name, calendar in facts.calendars.items():
+        if name not in agreed_facts.calendars:
+            lines += [f"[calendars.{_text(name)}]", *_calendar_table(calendar), ""]
+    return lines[:-1]
+
+
+def _calendar_table(calendar: Calendar) -> Iterator[str]:
+    yield f"country = {_text(calendar.country)}"
+    if calendar.subdivision is not None:
+        yield f"subdivision = {_text(calendar.subdivision)}"
+    for key in ("add", "half", "remove"):
+        if days := getattr(calendar, key):
+            yield f"{key} = [{', '.join(map(str, days))}]"
+    if calendar.closures:
+        closed = (f"{{ first = {a}, last = {b} }}" for a, b in calendar.closures)
+        yield f"closures = [{', '.join(closed)}]"
+    yield f"workweek = [{', '.join(_text(WEEKDAYS[day]) for day in calendar.workweek)}]"
+    if calendar.half_days:
+        yield "half_days = true"
+    if calendar.categories:
+        yield f"categories = [{', '.join(map(_text, calendar.categories))}]"
 
 
 def _commented(line: str, said: Difference | None) -> str:

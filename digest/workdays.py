@@ -21,6 +21,7 @@ Weighting = Literal["workday", "calendar", "historical"]
 SUBDIVISION_MANDATORY = frozenset({"CH", "DE"})
 FULL, HALF, FREE = Fraction(1), Fraction(1, 2), Fraction(0)
 WEEK = range(7)
+WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")  # as the settings write them
 LONGEST_SEARCH = 366
 
 # Reasons that are no holiday's name; `render` has the words for them.

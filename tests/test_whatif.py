@@ -26,6 +26,7 @@ from digest.scenarios import SCENARIOS, Scenario
 from digest.settings import load
 from digest.sla import goal_for
 from digest.whatif import (
+    BY_SEGMENT,
     NOTHING,
     OF_SEGMENTS,
     OF_THE_DIGEST,
@@ -181,7 +182,9 @@ def test_typing_what_is_agreed_changes_nothing() -> None:
         for name in here.segments
     ]
     texts += [(kind.value, written(agreed(here, (kind, None)))) for kind in OF_THE_DIGEST]
-    assert len(texts) == 4 * 5 + 9
+    texts += [(f"workdays:{name}", "22") for name in here.segments]
+    texts += [("leads", written(agreed(here, (Input.LEADS, None))))]
+    assert len(texts) == 4 * 5 + 9 + 4 + 1
     assert changes_of(here, *texts) == {}
 
 
@@ -264,8 +267,9 @@ def test_inputs_are_read_as_cells_of_the_worksheet(name: str, text: str, value: 
         ("lag_months", "101", "found 101; allowed is 0 to 100"),
         ("deal_sise:DACH", "5", "did you mean 'deal_size'?"),
         ("deal_size:DACHH", "5", "did you mean 'DACH'?"),
-        ("workdays:DACH", "5", "is the same for all segments, write 'workdays'"),
-        ("leads", "5", "leads so far are those of a segment"),
+        ("lag_months:DACH", "1", "stands in the settings once, for all segments"),
+        ("ahead:DACH", "120%", "stands in the settings once, for all segments, write 'ahead'"),
+        ("workdays:DACH", "5", "found 5; 2026-06 has 13 workdays up to 2026-06-17"),
     ],
 )
 def test_what_the_worksheet_refuses_is_refused_in_its_words(
@@ -284,6 +288,60 @@ def test_a_value_for_all_yields_to_one_for_a_segment() -> None:
     assert {t.close_rate for t in rates.terms if t.valid_from == here.month} == {
         Fraction(3, 100), Fraction(4, 100),
     }  # fmt: skip
+
+
+def test_leads_of_all_segments_are_shared_out_in_proportion() -> None:
+    here = of()
+    before = [row.actual or 0 for row in here.agreed.segments]
+    found = answer(here, changes_of(here, ("leads", str(2 * sum(before) + 1))))
+    after = [row.actual or 0 for row in found.now.segments]
+
+    assert sum(after) == 2 * sum(before) + 1
+    assert [n - 2 * was for n, was in zip(after, before, strict=True)].count(0) == 3
+    assert max(n - 2 * was for n, was in zip(after, before, strict=True)) == 1
+
+    one = answer(here, changes_of(here, ("leads", "100"), ("leads:DACH", "40")))
+    assert one.now.segments[0].actual == 40
+    assert sum(row.actual or 0 for row in one.now.segments) == 100
+
+
+def test_leads_of_all_that_the_segments_own_contradict_are_refused() -> None:
+    here = of()
+    changes, problems = read(here, [("leads", "30"), ("leads:DACH", "40")])
+
+    assert [one.message for one in problems] == ["found 30; the segments' own leads come to 40"]
+    assert set(changes) == {(Input.LEADS, "DACH")}
+
+
+def test_leads_of_all_without_any_yet_are_shared_out_evenly() -> None:
+    here = of()
+    none = answer(here, changes_of(here, *((f"leads:{name}", "0") for name in here.segments))).now
+    empty = replace(here, counts=replace(here.counts, rows=(), total=0), agreed=none)
+    found = answer(empty, changes_of(empty, ("leads", "10")))
+
+    assert sorted(row.actual or 0 for row in found.now.segments) == [2, 2, 3, 3]
+
+
+def test_a_segment_can_have_workdays_of_its_own_and_the_others_keep_theirs() -> None:
+    here = of()
+    found = answer(here, changes_of(here, ("workdays:DACH", "20"), ("workdays", "21")))
+    dach, *others = found.now.segments
+
+    assert dach.workdays == 20
+    assert {row.workdays for row in others} == {21}
+    assert found.now.total.workdays == 21
+    assert (dach.required_per_workday or 0) > (found.agreed.segments[0].required_per_workday or 0)
+
+
+def test_a_segment_s_workdays_are_pasted_as_a_calendar_of_its_own() -> None:
+    here = of()
+    lines = as_toml(here, changes_of(here, ("workdays:DACH", "21"))).splitlines()
+    tables = tomllib.loads("\n".join(lines))
+
+    assert 'calendar = "DACH"  # agreed: 22' in lines
+    assert [one["name"] for one in tables["segments"]] == list(here.segments)
+    assert tables["calendars"]["DACH"]["add"] == [date(2026, 6, 30)]
+    assert tables["calendars"]["DACH"]["country"] == "CH"
 
 
 def test_leads_of_a_month_without_a_counted_day_are_refused() -> None:
@@ -403,6 +461,7 @@ SHARES = (Input.MARKETING_SHARE, Input.CLOSE_RATE)
 def config(here: Situation, changes: Changes) -> str:
     """The settings with the lines to paste in their places."""
     pasted = as_toml(here, changes, whole=True)
+    pasted, _, own = pasted.partition("# instead of every [[segments]]:\n")
     blocks = pasted.split("\n\n# in [")
     agreement = blocks[0] if "[sla]" in blocks[0] else sla_as_toml(here.facts.plan)
     sections = dict(block.partition("]:\n")[::2] for block in pasted.split("# in [")[1:])
@@ -413,7 +472,8 @@ def config(here: Situation, changes: Changes) -> str:
         if f"{key} = " not in calendar
     ]
     thresholds = sections.get("thresholds", "")
-    return "\n".join((HEAD, CALENDAR, *lists, calendar, "[thresholds]", thresholds, agreement))
+    parts = (HEAD, CALENDAR, *lists, calendar, "[thresholds]", thresholds, agreement, own)
+    return "\n".join(parts)
 
 
 def source(path: Path, found: Scenario, leads: Mapping[str, int]) -> None:
@@ -480,8 +540,8 @@ def typed(draw: st.DrawFn) -> tuple[str, list[tuple[str, str]]]:
     texts = []
     for kind in kinds:
         segments: list[str | None] = [None]
-        if kind in OF_SEGMENTS:
-            choice = st.sampled_from([*here.segments, *([] if kind is Input.LEADS else [None])])
+        if kind in BY_SEGMENT:
+            choice = st.sampled_from([*here.segments, None])
             segments = draw(st.lists(choice, min_size=1, max_size=3, unique=True))
         texts += [(name_of((kind, segment)), draw(TEXTS[kind])) for segment in segments]
     return name, texts

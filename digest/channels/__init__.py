@@ -112,6 +112,18 @@ class CorrectsInPlace(Protocol):
         """Mark the edition of a correction that was found to have been said; return a warning or None."""
 
 
+@runtime_checkable
+class Limited(Protocol):
+    """A channel whose other side limits an account, which several digests may share."""
+
+    @property
+    def limits(self) -> Mapping[str, float | None]:
+        """Messages in a second by account, the widest account first; None where no rate is known.
+
+        The names show no secret, have at most 200 characters and are the same in every process.
+        """
+
+
 CHANNELS: Mapping[str, type[Channel]] = {
     "file": File,
     "graph": Graph,

@@ -6,6 +6,7 @@ Graph has no idempotency for sendMail: one request a mail, and an answer that ne
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -24,6 +25,7 @@ from digest.tokens import HOSTS, OAuth, Tokens
 
 SCOPE = "https://graph.microsoft.com/.default"
 LARGEST = 4_000_000  # bytes of a request
+_PER_SECOND = 30 / 60  # mails of one mailbox that Exchange Online takes
 _CODE = re.compile(r"[A-Za-z]{3,80}")
 _REQUEST = re.compile(r"[0-9a-fA-F-]{8,64}")
 _ACCEPTED, _UNAUTHORISED, _FORBIDDEN, _NOT_FOUND = 202, 401, 403, 404
@@ -74,6 +76,11 @@ class Graph(Letterhead):
         """Where mails are posted to."""
         who = self.mailbox or mailbox(self.sender).address
         return f"{self.host}/v1.0/users/{quote(who, safe='@')}/sendMail"
+
+    @property
+    def limits(self) -> Mapping[str, float | None]:
+        """The mailbox; see `digest.channels.Limited`."""
+        return {f"graph:{hashlib.sha256(self.url.encode()).hexdigest()[:16]}": _PER_SECOND}
 
     @cached_property
     def app(self) -> OAuth:

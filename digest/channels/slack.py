@@ -7,6 +7,7 @@ decided here alone, the client's own retries are off, and an unknown outcome is 
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import logging
 import re
@@ -36,6 +37,8 @@ _CODE = re.compile(r"[a-z][a-z0-9_]{1,60}")
 _RECEIPT = re.compile(
     r"posted to (?P<channel>[CGD][A-Z0-9]+) as (?P<ts>\d+\.\d+)(?P<plain> in plain text)?"
 )
+# What an app may post to one channel, and what of a workspace's allowance we take at most.
+_PER_CHANNEL, _PER_WORKSPACE = 1.0, 4.0
 _LOOK_BACK = timedelta(seconds=5)
 _LOOKED_AT = 15  # messages
 
@@ -137,6 +140,16 @@ class Slack:
     def headers(self) -> MailHeaders | None:
         """None: a Slack message has no letterhead."""
         return None
+
+    @property
+    def limits(self) -> Mapping[str, float | None]:
+        """The app in its workspace and in the channel, or the webhook; see `digest.channels.Limited`."""
+        secret = self.token or self.webhook
+        named = hashlib.sha256(secret.reveal().encode()).hexdigest() if secret else ""
+        account = f"slack:{named[:16]}"
+        if self.webhook:
+            return {account: _PER_CHANNEL}
+        return {account: _PER_WORKSPACE, f"{account}:{self.channel}": _PER_CHANNEL}
 
     @property
     def base_url(self) -> str:

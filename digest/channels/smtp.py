@@ -6,6 +6,7 @@ driven one by one here and the stage decides what an error means.
 
 from __future__ import annotations
 
+import hashlib
 import re
 import socket
 from collections.abc import Callable, Iterator, Mapping
@@ -92,6 +93,7 @@ class Smtp(Letterhead):
         dkim: signs with the sender's own key; leave it out where the relay signs.
         local_hostname: what EHLO says, default the sender's domain.
         max_per_connection: messages before a fresh connection.
+        max_per_minute: messages that the relay takes from this login; kept by a fleet's workers together.
         idempotency_header: header in which the relay looks for a key of the delivery, if it has one.
         idempotency_minutes: how long it remembers a key.
         on_unknown: "resend" hands a message of unknown outcome over once more while its key is remembered.
@@ -114,6 +116,7 @@ class Smtp(Letterhead):
     local_hostname: str | None = None
     timeouts: Timeouts = field(default_factory=Timeouts)
     max_per_connection: int = 100
+    max_per_minute: int | None = None
     idempotency_header: str | None = None
     idempotency_minutes: int | None = None
     on_unknown: Literal["hold", "resend"] = "hold"
@@ -131,9 +134,11 @@ class Smtp(Letterhead):
         if self.port is not None and not 0 < self.port < 2**16:
             msg = f"port: {self.port} is not a port, allowed are 1 to 65535"
             raise ValueError(msg)
-        if self.max_per_connection < 1:
-            msg = f"max_per_connection: {self.max_per_connection} must be 1 or more"
-            raise ValueError(msg)
+        for name in ("max_per_connection", "max_per_minute"):
+            most = getattr(self, name)
+            if most is not None and most < 1:
+                msg = f"{name}: {most} must be 1 or more"
+                raise ValueError(msg)
         self._check_login()
         if self.security == "none" and not (self.allow_plaintext or _is_loopback(self.host)):
             msg = (
@@ -222,6 +227,14 @@ class Smtp(Letterhead):
             channel="smtp",
             hosts=self.token_hosts,
         )
+
+    @property
+    def limits(self) -> Mapping[str, float | None]:
+        """The login at the relay, where its rate is known; see `digest.channels.Limited`."""
+        if self.max_per_minute is None:
+            return {}
+        login = hashlib.sha256(f"{self.address} {self.username}".encode()).hexdigest()
+        return {f"smtp:{login[:16]}": self.max_per_minute / 60}
 
     @property
     def address(self) -> str:

@@ -15,8 +15,16 @@ EXTRA = 'install it with pip install "sla-digest[fleet]"'
 
 def refuse_without_extra() -> None:
     """Raise ConfigError where the packages of a fleet are not installed."""
+    if missing := _missing():
+        raise ConfigError(f"a fleet needs the package {missing[0]}; {EXTRA}")
+
+
+def has_extra() -> bool:
+    """Whether the packages of a fleet are installed."""
+    return not _missing()
+
+
+def _missing() -> list[str]:
     from importlib.util import find_spec
 
-    missing = [name for name in ("procrastinate", "psycopg", "psycopg_pool") if not find_spec(name)]
-    if missing:
-        raise ConfigError(f"a fleet needs the package {missing[0]}; {EXTRA}")
+    return [name for name in ("procrastinate", "psycopg", "psycopg_pool") if not find_spec(name)]

@@ -20,12 +20,13 @@ from typing import TYPE_CHECKING
 from zlib import crc32
 
 from digest import alerts, delivery
+from digest.channels import Limited
 from digest.connectors import Paced
 from digest.dispatch import Now
 from digest.due import today_of
 from digest.errors import ConfigError, ConnectorError, DigestError, LedgerError, Reason
 from digest.fleet import circuit
-from digest.fleet.budget import pull
+from digest.fleet.budget import heed, heeding, places, pull, serving
 from digest.fleet.planner import scene_of
 from digest.fleet.queue import AgainError
 from digest.fleet.roster import content_hash, window_for
@@ -37,6 +38,7 @@ from digest.operation import named, operate
 from digest.settings import Settings, load
 
 if TYPE_CHECKING:
+    from digest.channels import Channel
     from digest.dispatch import Report
     from digest.ledger import Postgres
     from digest.ledger.fleet import Entry, Task
@@ -90,7 +92,7 @@ class Desk:
         clock, sleep: of the machine; leases and budgets are the database's.
         journal: of this process.
         read, serve: load a digest and send its edition; a test has its own.
-        running: jobs at work, and since when on the monotonic clock.
+        running: jobs at work, and since when on the monotonic clock. ended: how many no longer are.
         stopping: set when the process shall end.
     """
 
@@ -106,6 +108,7 @@ class Desk:
     )
     serve: Callable[..., Report] = operate
     running: dict[int, float] = field(default_factory=dict)
+    ended: int = 0
     _settings: dict[str, tuple[str, Settings]] = field(default_factory=dict)
     _at_once: Counter[str] = field(default_factory=Counter)
     _lock: Lock = field(default_factory=Lock)
@@ -163,10 +166,35 @@ class Desk:
         with ExitStack() as held:
             held.enter_context(KNOWN.knowing(secrets_in(settings)))
             held.enter_context(self._turn(task.entry.account))
+            held.enter_context(serving(task.entry.account))
             if isinstance(settings.connector, Paced) and self._is_unread(digest, day):
                 rate = settings.connector.per_second
                 held.enter_context(pull(self.ledger, task, rate, sleep=self.sleep))
+            messages = self._messages(settings, day)
+            if messages:
+                held.enter_context(places(self.ledger, digest, messages, sleep=self.sleep))
             return self._served(task, settings, day)
+
+    def _messages(self, settings: Settings, day: date) -> dict[str, tuple[int, float | None]]:
+        """Return by account how many messages are still to be handed over, and how many in a second."""
+        limited = {
+            name: channel
+            for name, channel in settings.channels.items()
+            if isinstance(channel, Limited) and channel.limits
+        }
+        if not limited:
+            return {}
+        over = Counter(
+            row.channel
+            for row in self.ledger.deliveries(settings.id, day)
+            if row.state not in WAITING
+        )
+        left: dict[str, tuple[int, float | None]] = {}
+        for name, channel in limited.items():
+            count = len(channel.recipients) - over[name]
+            for account, per_second in channel.limits.items() if count > 0 else ():
+                left[account] = (left.get(account, (0, None))[0] + count, per_second)
+        return left
 
     def _served(self, task: Task, settings: Settings, day: date) -> str:
         try:
@@ -227,12 +255,20 @@ class Desk:
         except ConfigError as error:
             raise AgainError(self.clock() + OTHER_COPY, str(error)) from error
         ledger = replace(self.place, connections=self.place.connections)
-        settings = replace(whole, ledger=ledger, metrics_file=None)
+        channels = {name: self._heeded(channel) for name, channel in whole.channels.items()}
+        settings = replace(whole, ledger=ledger, metrics_file=None, channels=channels)
         with self._lock:
             while len(self._settings) >= _KEPT:
                 del self._settings[next(iter(self._settings))]
             self._settings[entry.path] = (entry.stamp, settings)
         return settings
+
+    def _heeded(self, channel: Channel) -> Channel:
+        """Let every worker hear when the other side of a channel asks to be left alone."""
+        widest = next(iter(channel.limits), None) if isinstance(channel, Limited) else None
+        if widest is None:
+            return channel
+        return heeding(channel, lambda seconds: heed(self.ledger, widest, seconds))
 
     def _hold(self, entry: Entry, day: date, why: str) -> None:
         self.ledger.mark_before_messages(entry.digest, day, RunState.HELD, why)

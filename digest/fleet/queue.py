@@ -14,14 +14,16 @@ from procrastinate.retry import BaseRetryStrategy
 from procrastinate.schema import SchemaManager
 
 from digest.errors import ConfigError
+from digest.ledger.backend import Lock
 from digest.ledger.postgres import SCHEMA
+from digest.model import Finding
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from digest.fleet.planner import Call, Enqueue, Job
     from digest.ledger import Postgres
-    from digest.ledger.store import Ledger
+    from digest.ledger.store import Ledger, Reader
 
 DELIVER, PLAN, HOUSEKEEPING = "deliver", "plan", "housekeeping"
 _VERSION = "queue_version"  # key of the ledger's `meta`
@@ -175,11 +177,31 @@ def install(ledger: Ledger) -> None:
         if found is None:
             connection.exec_driver_sql(SchemaManager.get_schema().replace("%", "%%"))
             fleet.write_fact(connection, _VERSION, version())
-        elif found != version():
-            raise ConfigError(
-                f"the queue's tables are of version {found}, the installed procrastinate wants {version()}; "
-                "stop the workers, then run `digest fleet upgrade`"
-            )
+        elif problem := _mismatch(found):
+            raise ConfigError(problem)
+
+
+def check(reader: Reader) -> Finding | None:
+    """Say whether the installed package works with a ledger's queue; None where there is no fleet."""
+    from digest.ledger import fleet
+
+    with reader.transaction(Lock.NONE) as connection:
+        found = fleet.read_fact(connection, _VERSION)
+    if found is None:
+        return None
+    if problem := _mismatch(found):
+        return Finding("error", "queue", problem)
+    return Finding("ok", "queue", f"its tables are of version {found}, as the package wants")
+
+
+def _mismatch(found: str) -> str | None:
+    wanted = version()
+    if found == wanted:
+        return None
+    said = f"the queue's tables are of version {found}, the installed procrastinate wants {wanted}"
+    if found > wanted:
+        return f"{said}; install the package that the other hosts have"
+    return f"{said}; stop the workers, then run `digest fleet upgrade`"
 
 
 def version() -> str:
@@ -193,12 +215,17 @@ def upgrade(ledger: Ledger, said: Callable[[str], None]) -> None:
     Args:
         ledger: the fleet's; its workers are stopped.
         said: hears each migration.
+
+    Raises:
+        ConfigError: they are of a newer version.
     """
     from digest.ledger import fleet
 
     fleet.make_tables(ledger)
     with ledger.change() as (connection, _):
         found = fleet.read_fact(connection, _VERSION)
+        if found is not None and found > version():
+            raise ConfigError(str(_mismatch(found)))
         for name in _migrations() if found is not None else ():
             if name.partition("_")[0] > (found or ""):
                 text = (resources.files("procrastinate.sql") / "migrations" / name).read_text()

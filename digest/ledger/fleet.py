@@ -95,6 +95,15 @@ budgets = Table(
     Column("blocked_until", Instant),
 )
 
+# When the places reserved for a digest's messages begin, by what takes them.
+turns = Table(
+    "fleet_turns",
+    metadata,
+    Column("digest", String(200), primary_key=True),
+    Column("account", String(200), primary_key=True),
+    Column("begins_at", Instant, nullable=False),
+)
+
 circuits = Table(
     "fleet_circuits",
     metadata,
@@ -121,7 +130,7 @@ letters = Table(
     Column("told_at", Instant, nullable=False),
 )
 
-TABLES = (schedule, pauses, budgets, circuits, broken, letters)
+TABLES = (schedule, pauses, budgets, turns, circuits, broken, letters)
 FLEET = "fleet"  # the way of an alert that waits for its summary
 TELLING = "fleet, being told"
 _TELLING_LEASE = timedelta(minutes=5)
@@ -535,6 +544,26 @@ def note_try(connection: Connection, digest: str) -> int:
 def keep_slot(connection: Connection, digest: str, slot_at: datetime | None) -> None:
     """Remember when the calls reserved for a digest begin."""
     connection.execute(update(schedule).where(schedule.c.digest == digest).values(slot_at=slot_at))
+
+
+def keep_turn(connection: Connection, digest: str, account: str, begins_at: datetime) -> None:
+    """Remember when the places reserved for a digest's messages begin."""
+    row = {"digest": digest, "account": account, "begins_at": begins_at}
+    new = upsert(turns).values(row)
+    connection.execute(new.on_conflict_do_update(index_elements=["digest", "account"], set_=row))
+
+
+def take_turn(connection: Connection, digest: str, account: str, within: float) -> float | None:
+    """Return the seconds until a digest's reserved places begin, None when none are; negative once they have.
+
+    A turn that begins within so many seconds, or has begun, is forgotten: it is being used, or lost.
+    """
+    chosen = and_(turns.c.digest == digest, turns.c.account == account)
+    early = func.extract("epoch", turns.c.begins_at - func.clock_timestamp())
+    left = connection.execute(select(early).where(chosen)).scalar_one_or_none()
+    if left is not None and left <= within:
+        connection.execute(delete(turns).where(chosen))
+    return None if left is None else float(left)
 
 
 @dataclass(frozen=True, slots=True)

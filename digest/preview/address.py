@@ -47,6 +47,7 @@ class View:
         images: "off" shows what a reader sees before allowing pictures.
         explain: every number is a link to where it comes from.
         masked: recipients' addresses are masked.
+        compare: another language, date or edition beside it: (key of a view, value).
         ui: language of the pages themselves; None for the digest's.
     """
 
@@ -61,7 +62,17 @@ class View:
     images: str = "on"
     explain: bool = False
     masked: bool = True
+    compare: tuple[str, Any] | None = None
     ui: str | None = None
+
+    @property
+    def beside(self) -> View | None:
+        """The same look at what this view is compared with, None when it is with nothing."""
+        if self.compare is None:
+            return None
+        key, value = self.compare
+        changes = {"correction": 0, key: value} if key == "date" else {key: value}
+        return replace(self, compare=None, **changes)
 
     def query(self, **changes: Any) -> str:  # noqa: ANN401 - fields of View
         """Return the query string of this view with some fields changed, "" when all are the defaults.
@@ -85,6 +96,8 @@ def path_of(digest: str, *parts: str) -> str:
 
 
 def _written(value: object) -> str:
+    if isinstance(value, tuple):
+        return ":".join(map(_written, value))
     if isinstance(value, bool):
         return "1" if value else "0"
     return str(value)
@@ -94,8 +107,8 @@ def view_of(query: Sequence[tuple[str, str]], *, allowed: Mapping[str, Sequence[
     """Read the state of a page.
 
     Args:
-        query: pairs of the query string; keys that no view has belong to the page. An empty scenario is
-            what a form sends when none is chosen.
+        query: pairs of the query string; keys that no view has belong to the page. An empty one of
+            `_OPTIONAL` is what a form sends when nothing is chosen.
         allowed: values of "scenario", "locale" and "ui".
 
     Raises:
@@ -109,7 +122,7 @@ def view_of(query: Sequence[tuple[str, str]], *, allowed: Mapping[str, Sequence[
         **{
             key: _READ[key](key, text, allowed)
             for key, text in query
-            if key in _READ and (text or key != "scenario")
+            if key in _READ and (text or key not in _OPTIONAL)
         }
     )
 
@@ -129,7 +142,7 @@ def _date(key: str, text: str, _allowed: Mapping[str, Sequence[str]]) -> date:
 
 def _one_of(*values: str) -> Read:
     def read(key: str, text: str, allowed: Mapping[str, Sequence[str]]) -> str:
-        choice = values or tuple(allowed[key])
+        choice = values or tuple(allowed["locale" if key == "compare" else key])
         if text not in choice:
             raise NotAllowedError(key, text, ", ".join(choice) or "none here")
         return text
@@ -151,6 +164,21 @@ def _flag(key: str, text: str, _allowed: Mapping[str, Sequence[str]]) -> bool:
     if text not in ("0", "1"):
         raise NotAllowedError(key, text, "0, 1")
     return text == "1"
+
+
+def _comparison(key: str, text: str, allowed: Mapping[str, Sequence[str]]) -> tuple[str, Any]:
+    what, _, value = text.partition(":")
+    if what not in _COMPARED:
+        examples = ", ".join(_COMPARED.values())
+        raise NotAllowedError(key, text, f"one of {', '.join(_COMPARED)}, as in {examples}")
+    try:
+        return what, _READ[what](key, value, allowed)
+    except NotAllowedError as error:
+        raise NotAllowedError(key, text, error.allowed) from error
+
+
+_OPTIONAL = frozenset(("scenario", "compare"))
+_COMPARED = {"locale": "locale:fr", "date": "date:2026-06-15", "correction": "correction:1"}
 
 
 def refuse_other_keys(query: Sequence[tuple[str, str]], keys: Sequence[str]) -> None:
@@ -182,5 +210,6 @@ _READ: Mapping[str, Read] = {
     "images": _one_of("on", "off"),
     "explain": _flag,
     "masked": _flag,
+    "compare": _comparison,
     "ui": _one_of(),
 }

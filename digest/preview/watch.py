@@ -154,13 +154,6 @@ class Files:
         )
         self._stamps = _stamps(self.files())
 
-    def look(self) -> bool:
-        """Read again what has changed since the last look, and count it; tell whether anything had."""
-        changed = self.take()
-        if changed:
-            self.versions.advance()
-        return changed
-
     def take(self) -> bool:
         """Read again what has changed since the last look; tell whether anything had."""
         now = _stamps(self.files())

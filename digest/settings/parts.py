@@ -47,7 +47,6 @@ from digest.settings.mistakes import (
 from digest.settings.plan import plan_of
 from digest.settings.reading import Reading, Table
 from digest.settings.sections import (
-    WEEKDAYS,
     AlertsSection,
     BrandSection,
     CalendarSection,
@@ -65,7 +64,7 @@ from digest.settings.sections import (
 )
 from digest.settings.values import FiscalPeriod, Settings
 from digest.sla import Plan
-from digest.workdays import Calendar
+from digest.workdays import WEEKDAYS, Calendar
 
 SHORTEST_WINDOW = timedelta(minutes=30)
 _ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")

@@ -18,9 +18,9 @@ from digest.errors import nearest
 from digest.followup import Hours, Promise
 from digest.model import Secret
 from digest.settings.mistakes import shown
+from digest.workdays import WEEKDAYS
 
 LANGUAGES = ("en", "de", "de-CH", "fr", "it")
-WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 T = TypeVar("T")
 
 

@@ -38,6 +38,11 @@ function untouched() {
   });
 }
 
+// The mail, and the one it is compared with.
+function mails(page) {
+  return [...page.querySelectorAll("#frame, #beside")];
+}
+
 // Loads the mail anew; a slow one does not keep back what there is to say about it.
 function loaded(frame) {
   return new Promise((done) => {
@@ -52,9 +57,8 @@ async function renew() {
   busy = true;
   const asked = wanted;
   // The mail comes first, then the page around it; while a file is broken it is the last good one.
-  const frame = document.getElementById("frame");
   try {
-    if (frame) await loaded(frame);
+    await Promise.all(mails(document).map(loaded));
     const answer = await fetch(location.href);
     if (answer.redirected) {
       location.replace(answer.url);
@@ -83,15 +87,17 @@ async function renew() {
 
 // The frame stays where it is and only loads anew: the page keeps its place and its scroll position.
 function place(next) {
-  const old = document.getElementById("frame");
-  const fresh = next.getElementById("frame");
+  const old = mails(document);
+  const fresh = mails(next);
   const main = document.getElementById("main");
   const active = document.activeElement && document.activeElement.id;
-  if (old && fresh) {
-    const address = fresh.getAttribute("src");
-    exchange(main, next.getElementById("main"), old.closest(".sheet"));
-    old.title = fresh.title;
-    if (old.getAttribute("src") !== address) old.src = address;
+  if (old.length && old.length === fresh.length) {
+    exchange(main, next.getElementById("main"), old[0].closest(".sheet"));
+    old.forEach((frame, n) => {
+      const address = fresh[n].getAttribute("src");
+      frame.title = fresh[n].title;
+      if (frame.getAttribute("src") !== address) frame.src = address;
+    });
   } else {
     main.replaceChildren(...next.getElementById("main").childNodes);
     if (active) document.getElementById(active)?.focus();

@@ -54,6 +54,7 @@ MORE = (
     "/d/demo?tab=headers",
     "/d/demo?tab=source",
     "/d/demo?explain=1",
+    "/d/demo?compare=locale:fr",
     "/d/demo?scenario=all-failed",
     "/d/demo?date=2026-06-14",
     "/d/demo/month?date=2026-06-16&from=2026-05-20",

@@ -26,6 +26,10 @@ views = st.builds(
     images=st.sampled_from(("on", "off")),
     explain=st.booleans(),
     masked=st.booleans(),
+    compare=st.none()
+    | st.tuples(st.just("locale"), st.sampled_from(ALLOWED["locale"]))
+    | st.tuples(st.just("date"), st.dates(date(1, 1, 1), date(9999, 12, 31)))
+    | st.tuples(st.just("correction"), st.integers(0, 9999)),
     ui=st.none() | st.sampled_from(ALLOWED["ui"]),
 )
 
@@ -58,6 +62,13 @@ def test_the_plain_view_has_no_query() -> None:
         ("dark", "yes", "no, author, forced"),
         ("images", "", "on, off"),
         ("explain", "true", "0, 1"),
+        ("compare", "locale:xx", "en, de-CH"),
+        ("compare", "date:today", "a date like 2026-06-15"),
+        (
+            "compare",
+            "tab:text",
+            "one of locale, date, correction, as in locale:fr, date:2026-06-15, correction:1",
+        ),
     ],
 )
 def test_a_value_that_is_not_allowed_is_named(key: str, text: str, allowed: str) -> None:
@@ -77,6 +88,7 @@ def test_a_correction_stays_behind_with_its_date() -> None:
 
 
 def test_no_scenario_chosen_in_a_form_is_none() -> None:
+    assert view_of([("compare", "")], allowed=ALLOWED) == View()
     assert view_of([("scenario", ""), ("tab", "text")], allowed=ALLOWED) == View(tab="text")
     with pytest.raises(NotAllowedError, match="scenario"):
         refuse_other_keys([("scenario", "")], ())

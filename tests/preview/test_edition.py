@@ -205,6 +205,47 @@ def test_hostile_words_stay_words(stage: Stage) -> None:
         assert "<script" not in page.replace('<script src="/static/preview.js" defer></script>', "")
 
 
+# ------------------------------------------------------------------------------------- side by side
+
+
+def frames(page: str) -> list[str]:
+    return [
+        html.unescape(src) for src in re.findall(r'<iframe id="[^"]*"[^>]* src="([^"]*)"', page)
+    ]
+
+
+def test_two_languages_and_two_dates_stand_side_by_side(stage: Stage) -> None:
+    languages = stage.ask.get("/d/demo?compare=locale:fr&dark=author").text
+    dates = stage.ask.get("/d/demo?compare=date:2026-06-15").text
+
+    assert frames(languages) == [
+        "/d/demo/frame?dark=author",
+        "/d/demo/frame?locale=fr&dark=author",
+    ]
+    assert frames(dates) == ["/d/demo/frame", "/d/demo/frame?date=2026-06-15"]
+    assert re.findall(r"<figcaption>(.*?)</figcaption>", dates) == [
+        "Tuesday, 16 June 2026 · en",
+        "Monday, 15 June 2026 · en",
+    ]
+    assert '<option value="locale:fr" selected>' in languages
+    assert frames(stage.ask.get("/d/demo?compare=").text) == ["/d/demo/frame"]
+
+
+def test_a_comparison_with_a_day_without_an_edition_says_why(stage: Stage) -> None:
+    page = html.unescape(stage.ask.get("/d/demo?compare=date:2026-06-14").text)
+
+    assert frames(page) == ["/d/demo/frame"]
+    assert "No edition on Sunday, 14 June 2026: weekend" in page
+
+
+def test_a_comparison_that_there_is_not_says_what_there_is(stage: Stage) -> None:
+    answer = stage.ask.get("/d/demo?compare=locale:es")
+
+    assert answer.status_code == 422
+    assert "de-CH" in answer.text
+    assert stage.ask.get("/d/demo?compare=correction:4").status_code == 404
+
+
 # ------------------------------------------------------------------------------------ ways to see it
 
 MAIL = (

@@ -176,3 +176,29 @@ def test_no_page_says_anything_in_the_console(visitor: BrowserContext, served: S
 
     # The stage has no stream of events, which every page asks for.
     assert [line for line in said if "404" not in line] == []
+
+
+# ----------------------------------------------------------------------------------- side by side
+
+
+@pytest.mark.parametrize(("width", "beside"), [(1100, True), (640, False), (375, False)])
+def test_a_comparison_is_readable_at_every_width(
+    page: Page, served: Served, width: int, *, beside: bool
+) -> None:
+    page.set_viewport_size({"width": width, "height": 900})
+    page.goto(f"{served.base}/d/demo?compare=date:2026-06-15")
+    boxes = [page.locator(name).bounding_box() for name in ("#frame", "#beside")]
+    assert boxes[0] is not None
+    assert boxes[1] is not None
+
+    assert (boxes[0]["y"] == boxes[1]["y"]) == beside
+    for name in ("#frame", "#beside"):
+        body = page.frame_locator(name).locator("body")
+        expect(body).to_contain_text("Segments")
+        assert (
+            body.evaluate(
+                "b => b.ownerDocument.documentElement.scrollWidth - b.ownerDocument.defaultView.innerWidth"
+            )
+            <= 0
+        )
+    assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0

@@ -229,7 +229,7 @@ def test_reloads_do_not_fill_the_memory(demo: Path, tmp_path: Path, reloads: int
     def reload(n: int) -> None:
         text = config.read_text()
         config.write_text(re.sub(r'title = ".*"', f'title = "Name {n:04}"', text))
-        assert files.look()
+        assert files.take()
         assert f"Name {n:04}" in ask.get("/d/demo").text
         assert ask.get("/d/demo/frame").status_code == 200
 

@@ -6,6 +6,7 @@ import base64
 import json
 import logging
 import traceback
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -103,6 +104,20 @@ def test_a_server_that_asks_for_a_long_wait_is_not_waited_for() -> None:
         counted(org)
     assert caught.value.reason is Reason.TRANSIENT
     assert len(org.calls) == 2
+
+
+def test_who_else_calls_the_org_hears_how_long_it_wants_to_be_left_alone() -> None:
+    org = org_of_two()
+    org.faults = [Fault(429, HTML, {"Retry-After": "7"}, path=COMPOSITE)]
+    heard: list[tuple[str, float]] = []
+    source = connector(org)
+    wire = replace(
+        type(source).wire, heed=lambda account, seconds: heard.append((account, seconds))
+    )
+    type(source).wire = wire
+
+    assert source.count_leads(period=JUNE, segments=SEGMENTS, now=NOW).rows == RIGHT
+    assert heard == [("salesforce:acme.my", 7.0)]
 
 
 @pytest.mark.no_cover

@@ -208,6 +208,8 @@ class Client:
                 asked = self.session.retry_after
                 if asked is not None:
                     wait = max(asked, 0.1)
+                    if self._wire.heed is not None:
+                        self._wire.heed(self._settings.account, wait)
                 spent = time.monotonic() - began
                 if tries >= TRIES or wait > LONGEST_WAIT or spent + wait > self._wire.call_seconds:
                     raise transient(f"{self.host} gave no answer: {error}") from None

@@ -18,6 +18,7 @@ class Wire:
         sleep, spread: wait, and draw a random number between two.
         connect_seconds, read_seconds: of one attempt. call_seconds: of one call with all its attempts.
         largest: bytes of one answer.
+        heed: hears an account and for how many seconds it asks to be left alone, for others who call it.
     """
 
     adapter: Callable[[], Any] | None = None
@@ -27,3 +28,4 @@ class Wire:
     read_seconds: float = 60.0
     call_seconds: float = 60.0
     largest: int = 50_000_000
+    heed: Callable[[str, float], None] | None = None

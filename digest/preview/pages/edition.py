@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from email.parser import BytesParser
 from email.policy import default
@@ -17,7 +17,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from digest.addresses import masked
 from digest.compose import due_on, reason_in_words
-from digest.errors import ConfigError
+from digest.errors import ConfigError, DigestError
 from digest.ledger import State
 from digest.preview.address import DARK, TABS, WIDTHS, path_of
 from digest.preview.desk import Basis, Mail, Showing
@@ -75,7 +75,6 @@ def shell(asked: Asked) -> Response:
         after=after,
         inbox=_inbox(mail),
         recipients=_recipients(asked, showing),
-        frame=path_of(asked.digest, "frame") + asked.view.query(tab="email"),
         tabs=TABS,
         darks=DARK,
         widths=WIDTHS,
@@ -219,8 +218,84 @@ def _recipients(asked: Asked, showing: Showing) -> list[tuple[int, str]]:
 # ------------------------------------------------------------------------------------------- tabs
 
 
-def _email(_asked: Asked, _showing: Showing, _mail: Mail) -> dict[str, Any]:
-    return {}
+@dataclass(frozen=True, slots=True)
+class Half:
+    """One of two frames that stand side by side.
+
+    Attributes:
+        name: which edition it is. frame: address of its mail; "" where there is none, and `why`.
+    """
+
+    name: str
+    frame: str = ""
+    title: str = ""
+    why: str = ""
+
+
+def _email(asked: Asked, showing: Showing, mail: Mail) -> dict[str, Any]:
+    frame = path_of(asked.digest, "frame") + asked.view.query(tab="email", compare=None)
+    halves = [Half(_half_name(asked, showing), frame, mail.subject)]
+    if asked.view.beside is not None:
+        halves.append(_beside(replace(asked, view=asked.view.beside)))
+    return {
+        "halves": halves,
+        "comparisons": tuple(_comparisons(asked, showing)),
+        "compared": _compared(asked),
+    }
+
+
+def _beside(asked: Asked) -> Half:
+    """The edition that another one is compared with, or why there is none."""
+    _ = asked.words.gettext
+    free = free_day(asked)
+    if free is not None and asked.view.date is not None:
+        day = asked.words.full_day(asked.view.date)
+        reason = reason_shown(asked.words, free)
+        return Half(day, why=_("No edition on %(day)s: %(reason)s", day=day, reason=reason))
+    try:
+        showing = asked.desk.show(asked.digest, asked.view)
+        mail, _broken = asked.desk.last_good(showing)
+    except DigestError as error:
+        day = asked.words.full_day(asked.view.date) if asked.view.date else asked.digest
+        return Half(day, why=str(error))
+    frame = path_of(asked.digest, "frame") + asked.view.query(tab="email")
+    return Half(_half_name(asked, showing), frame, mail.subject)
+
+
+def _half_name(asked: Asked, showing: Showing) -> str:
+    day = asked.words.full_day(showing.edition.business_date)
+    several = showing.correction or showing.corrections
+    which = [_edition_name(asked, showing.correction)] if several else []
+    return " · ".join((day, showing.language, *which))
+
+
+def _edition_name(asked: Asked, correction: int) -> str:
+    _ = asked.words.gettext
+    return _("correction %(n)s", n=correction) if correction else _("as first sent")
+
+
+def _comparisons(asked: Asked, showing: Showing) -> Iterator[tuple[str, str]]:
+    """Yield what an edition may be compared with: (value of the address, words)."""
+    known = [(f"locale:{tag}", tag) for tag in languages() if tag != showing.language]
+    before, after = neighbours(asked, showing.edition.business_date)
+    known += [
+        (f"date:{day}", asked.words.full_day(day)) for day in (before, after) if day is not None
+    ]
+    known += [
+        (f"correction:{n}", _edition_name(asked, n))
+        for n in range(showing.corrections + 1)
+        if n != showing.correction
+    ]
+    yield from known
+    compare = asked.view.compare
+    if compare is not None and _compared(asked) not in dict(known):
+        key, what = compare
+        yield _compared(asked), asked.words.full_day(what) if key == "date" else str(what)
+
+
+def _compared(asked: Asked) -> str:
+    """The comparison as the address has it."""
+    return ":".join(map(str, asked.view.compare or ()))
 
 
 def _text(_asked: Asked, _showing: Showing, mail: Mail) -> dict[str, Any]:

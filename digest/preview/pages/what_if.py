@@ -18,7 +18,7 @@ from digest.render import scorecard_json
 from digest.render.locales import Locale
 from digest.render.words import LOOKS, segment_name, status_word, tenths
 from digest.whatif import (
-    OF_SEGMENTS,
+    BY_SEGMENT,
     THRESHOLDS,
     Answer,
     Changes,
@@ -177,7 +177,7 @@ class Form:
     """The form: a row of inputs for all segments, one for each shown, and those of the digest."""
 
     heads: tuple[str, ...]
-    rows: tuple[tuple[str, tuple[Field | None, ...]], ...]
+    rows: tuple[tuple[str, tuple[Field, ...]], ...]
     digest: tuple[Field, ...]
     thresholds: tuple[Field, ...]
     more: tuple[str, ...]
@@ -187,22 +187,15 @@ def _form(words: Locale, question: Question) -> Form:
     touched = {name.partition(":")[2] for name in question.texts} | {question.of or ""}
     segments = question.now.segments
     shown = [s for s in segments if len(segments) <= MOST_ROWS or s in touched]
-    rows: list[tuple[str, tuple[Field | None, ...]]] = []
+    rows = []
     for segment in (None, *shown):
         name = words.gettext("All segments") if segment is None else segment_name(words, segment)
-        cells = tuple(
-            None
-            if segment is None and kind is Input.LEADS
-            else _field(words, question, kind, segment, name)
-            for kind in OF_SEGMENTS
-        )
+        cells = tuple(_field(words, question, kind, segment, name) for kind in BY_SEGMENT)
         rows.append((name, cells))
-    digest = tuple(
-        _field(words, question, kind, None, "") for kind in (Input.WORKDAYS, Input.LAG_MONTHS)
-    )
+    digest = (_field(words, question, Input.LAG_MONTHS, None, ""),)
     thresholds = tuple(_field(words, question, kind, None, "") for kind in THRESHOLDS)
     hidden = tuple(s for s in segments if s not in shown)
-    heads = tuple(label(words, kind) for kind in OF_SEGMENTS)
+    heads = tuple(label(words, kind) for kind in BY_SEGMENT)
     return Form(heads, tuple(rows), digest, thresholds, hidden)
 
 
@@ -216,7 +209,8 @@ def _field(words: Locale, question: Question, kind: Input, segment: str | None, 
         text=question.texts.get(name, ""),
         hint="" if now is None else typed(kind, now),
         problem=problem,
-        changed=(kind, segment) in question.changes,
+        changed=(kind, segment) in question.changes
+        or ((kind, segment) == (Input.LEADS, None) and bool(question.texts.get(name))),
     )
 
 
