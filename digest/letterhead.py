@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -75,6 +75,7 @@ def check_addresses(
     Raises:
         ValueError: the sentence begins with the setting's name.
     """
+    read: Callable[[str], object]
     for name, read, values in (
         *((name, mailbox, (value,)) for name, value in boxes.items()),
         ("bounce_address", ascii_address, (bounce_address,)),
