@@ -30,7 +30,6 @@ class Mailbox:
         return formataddr((self.name, self.address)) if self.name else self.address
 
 
-@lru_cache(maxsize=1024)  # each is asked for by settings, mail and ledger in turn
 def ascii_address(text: str) -> str:
     """Return an address trimmed, its domain in lower case and IDNA form.
 
@@ -38,6 +37,11 @@ def ascii_address(text: str) -> str:
         ValueError: it is not one plain address, or its local part is not ASCII (servers without
             SMTPUTF8 refuse it).
     """
+    return _ascii_address(text)
+
+
+@lru_cache(maxsize=1024)  # settings, mail and ledger ask for the same one in turn
+def _ascii_address(text: str) -> str:
     import idna
 
     address = text.strip()
