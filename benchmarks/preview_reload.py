@@ -1,4 +1,8 @@
-"""From a saved template to new pixels in Chromium: a process that stands by, and none."""
+"""From a saved template to new pixels in Chromium: a process that stands by, and none.
+
+The page itself notes when its frame was painted: asking from outside costs more than a frame. Asking with
+`wait_for_function` needs eval from its second time on, which the pages' own policy forbids.
+"""
 
 from __future__ import annotations
 
@@ -23,18 +27,25 @@ SAVES = 20
 BUDGET = 0.3  # seconds, at the 95th percentile
 
 
+# The next time that the frame was loaded and painted, as milliseconds since 1970.
+PAINTED = """() => { window.painted = new Promise(done => {
+  document.getElementById("frame").addEventListener("load", () =>
+    requestAnimationFrame(() => setTimeout(() => done(performance.timeOrigin + performance.now()))),
+    { once: true });
+}); }"""
+
+
 def saves(page: Page, shop: Workshop, count: int) -> list[float]:
     """Save a template so often; return the seconds until each save was painted."""
     path = shop.own("parts/verdict.mjml")
     text = path.read_text(encoding="utf-8")
     taken = []
     for n in range(count):
-        frame = page.frame_locator("#frame").get_by_text(f"Save {n}. ").first
-        began = time.monotonic()
+        page.evaluate(PAINTED)
+        began = time.clock_gettime(time.CLOCK_REALTIME)
         path.write_text(text.replace("{{ headline }}", f"Save {n}. {{{{ headline }}}}"))
-        frame.wait_for(timeout=30_000)
-        page.evaluate("() => new Promise(done => requestAnimationFrame(() => done()))")
-        taken.append(time.monotonic() - began)
+        taken.append(page.evaluate("() => window.painted") / 1000 - began)
+        assert page.frame_locator("#frame").get_by_text(f"Save {n}. ").count()
         time.sleep(0.3)
     return sorted(taken)
 

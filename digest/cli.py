@@ -407,6 +407,7 @@ def render(world: World, config: Path, out: Path, day: date | None, language: st
     "--date", "days", multiple=True, type=Day(), help="With --export: these editions; repeatable."
 )
 @click.option("--with-history", is_flag=True, help="With --export: what was sent, too.")
+@click.option("--png", is_flag=True, help="With --export: pictures too; needs Playwright.")
 @click.pass_obj
 def preview(
     world: World,
@@ -418,13 +419,14 @@ def preview(
     folder: Path | None,
     days: Sequence[date],
     with_history: bool,
+    png: bool,
 ) -> None:
     """Open the edition in a browser on this computer, with where each number comes from.
 
     Sends nothing to recipients and writes no file but those of --export. Ends with Ctrl-C.
     """
-    if folder is None and (days or with_history):
-        raise click.UsageError("--date and --with-history say what --export writes")
+    if folder is None and (days or with_history or png):
+        raise click.UsageError("--date, --with-history and --png say what --export writes")
     if folder is not None:
         from digest.preview import Wanted, write_pages
 
@@ -435,7 +437,7 @@ def preview(
             offline=offline,
         )
         with working("writing the pages"):
-            count = write_pages(wanted, folder, dates=days, history=with_history)
+            count = write_pages(wanted, folder, dates=days, history=with_history, png=png)
         click.echo(f"wrote {count} files; open {folder / 'index.html'}")
         return
     show_in_browser(world, config, port=port, offline=offline, no_browser=no_browser)

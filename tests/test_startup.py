@@ -35,3 +35,31 @@ except SystemExit:
 
     assert "digest" in done.stdout
     assert loaded & HEAVY == set()
+
+
+# Every class of these takes its time to be made, and no page of an edition needs one of them.
+NOT_BEFORE_THEY_ARE_ASKED_FOR = (
+    "sqlalchemy",
+    "matplotlib",
+    "digest.worksheet",
+    "digest.figures",
+    "digest.fleet",
+)
+
+
+def test_the_preview_answers_before_it_has_loaded_what_only_some_pages_need() -> None:
+    program = f"import digest.preview.app, digest.render.confined; {SHOW}"
+    done = subprocess.run(  # noqa: S603 - our own interpreter and arguments
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    loaded = json.loads(done.stderr.splitlines()[-1])
+
+    early = [
+        name
+        for name in loaded
+        if any(
+            name == heavy or name.startswith(f"{heavy}.") for heavy in NOT_BEFORE_THEY_ARE_ASKED_FOR
+        )
+    ]
+    assert "digest.preview.pages.edition" in loaded
+    assert early == []

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 PORT = 8765
 PORTS_TRIED = 20
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,7 +137,12 @@ def needing_the_extra() -> Iterator[None]:
 
 
 def write_pages(
-    wanted: Wanted, folder: Path, *, dates: Sequence[date] = (), history: bool = False
+    wanted: Wanted,
+    folder: Path,
+    *,
+    dates: Sequence[date] = (),
+    history: bool = False,
+    png: bool = False,
 ) -> int:
     """Write the pages as files to a folder and return how many; recipients are left out.
 
@@ -146,9 +151,11 @@ def write_pages(
         folder: is made, or replaced where it is an earlier export.
         dates: business dates; none for the latest edition of each digest.
         history: what was sent, too.
+        png: pictures of the pages, too.
 
     Raises:
-        ConfigError: the extra is missing, no digest can be read, or the folder cannot be written.
+        ConfigError: the extra is missing, or what takes pictures, no digest can be read, or the folder
+            cannot be written.
     """
     with needing_the_extra():
         from digest.preview.app import inner_application
@@ -156,7 +163,16 @@ def write_pages(
     desk = desk_of(wanted, anonymous=True)
     if desk.broken:
         raise ConfigError(*(line for _, error in desk.broken for line in str(error).splitlines()))
-    return export(inner_application(desk), desk, folder, Chosen(tuple(dates), history))
+    app, chosen = inner_application(desk), Chosen(tuple(dates), history)
+    if not png:
+        return export(app, desk, folder, chosen)
+    from digest.preview.pictures import camera, pictures
+
+    # The camera first: what is missing is told before anything is written. Pages are made in a thread, as
+    # the camera keeps an event loop in this one.
+    with camera(wanted.environment) as browser, ThreadPoolExecutor(1) as pool:
+        written = pool.submit(export, app, desk, folder, chosen).result()
+        return written + pictures(browser, folder)
 
 
 def listening(host: str, port: int | None) -> socket.socket:

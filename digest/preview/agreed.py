@@ -17,9 +17,7 @@ from digest.errors import DigestError
 from digest.ledger import read_ledger
 from digest.model import DealStatistics, Drift, Edition, Finding, LeadCounts
 from digest.scenarios import HELD, SCENARIOS
-from digest.settings.places import SettingsPlaces
 from digest.whatif import TERMS, Input, Situation, situation
-from digest.worksheet.places import Key, Spot, spots
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -29,6 +27,8 @@ if TYPE_CHECKING:
     from digest.preview.desk import Showing
     from digest.preview.page import Asked
     from digest.settings import Settings
+    from digest.settings.places import SettingsPlaces
+    from digest.worksheet.places import Key, Spot
 
 _CELL = re.compile(r"(?:[^,]+, )?(?P<cell>[^!]+![A-Z]{1,3}\d+)(?:: (?P<text>.*))?", re.DOTALL)
 
@@ -162,6 +162,8 @@ class Origins:
 
 def origins(found: Agreement) -> Origins:
     """Return where each figure of an agreement stands."""
+    from digest.settings.places import SettingsPlaces
+
     settings = found.showing.settings
     if settings is None:
         return Origins({}, {})
@@ -192,6 +194,8 @@ def _places(
 @lru_cache(maxsize=16)
 def _spots(path: Path, _changed: int) -> Mapping[Key, Spot]:
     """A workbook takes its time to read, so what it says is kept until its file changes."""
+    from digest.worksheet.places import spots
+
     try:
         return spots(path)
     except DigestError:

@@ -9,11 +9,10 @@ from digest.compose import NOTHING_SENT, due_on, facts_of
 from digest.dispatch import memory_of
 from digest.editions import counting_plan
 from digest.errors import DigestError
-from digest.figures import Figures, ScenarioPlaces, figures_of
 from digest.ledger import read_ledger
-from digest.settings.places import SettingsPlaces
 
 if TYPE_CHECKING:
+    from digest.figures import Figures
     from digest.model import Edition, LeadCounts
     from digest.preview.desk import Mail, Showing
     from digest.settings import Settings
@@ -21,6 +20,9 @@ if TYPE_CHECKING:
 
 def records(showing: Showing, history: LeadCounts | None) -> Figures:
     """Return the records of an edition's numbers."""
+    from digest.figures import ScenarioPlaces, figures_of
+    from digest.settings.places import SettingsPlaces
+
     settings, name = showing.settings, showing.view.scenario or ""
     return figures_of(
         showing.edition,

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from digest.errors import ConfigError
-from digest.figures import Figures
 from digest.model import Brand, Edition
 from digest.render import email, lint, text
 from digest.render.locales import Locale, locale_for
 from digest.render.view import MOST_ROWS, View, view
+
+if TYPE_CHECKING:
+    from digest.figures import Figures
 
 FEWEST_ROWS = 5
 

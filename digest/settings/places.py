@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from digest.connectors import CONNECTORS
 from digest.errors import ConfigError
@@ -15,7 +16,9 @@ from digest.settings.lines import Path
 from digest.settings.mistakes import dotted
 from digest.settings.values import Settings
 from digest.sla import Terms
-from digest.worksheet.places import Key, Spot, spot_of, spots
+
+if TYPE_CHECKING:
+    from digest.worksheet.places import Key, Spot
 
 _FOLLOW_UP = ("follow_up", "connector")
 
@@ -29,6 +32,8 @@ class SettingsPlaces:
     @cached_property
     def _spots(self) -> Mapping[Key, Spot]:
         """The worksheet's cells; none when it can no longer be read, which is said elsewhere."""
+        from digest.worksheet.places import spots
+
         path = self.settings.worksheet
         try:
             return spots(path) if path is not None else {}
@@ -93,10 +98,14 @@ class SettingsPlaces:
         return name, f"{place.file}, {place.key}"
 
     def _cell(self, name: str, segment: str, month: date) -> Place:
+        from digest.worksheet.places import spot_of
+
         return self._place(spot_of(self._spots, name, segment, month), name)
 
     def _place(self, spot: Spot | None, name: str) -> Place:
         worksheet = self.settings.worksheet
         file = worksheet.name if worksheet is not None else self.settings.path.name
+        from digest.worksheet.places import Spot
+
         spot = spot or Spot()
         return Place("cell", file=file, line=spot.line, key=name, sheet=spot.sheet, cell=spot.cell)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from shutil import copytree
 
@@ -12,8 +15,9 @@ from playwright.sync_api import Browser
 
 from digest import preview
 from digest.errors import ConfigError
+from digest.render.locales import languages
 from tests.preview.conftest import wanted
-from tests.render.chromium import needs_chromium
+from tests.render.chromium import PROGRAM, needs_chromium
 
 
 def write_pages(demo: Path, folder: Path) -> None:
@@ -89,3 +93,76 @@ def test_an_earlier_export_is_replaced_by_the_same_bytes(
     write_pages(demo, folder)
 
     assert contents(folder) == contents(pages)
+
+
+# ------------------------------------------------------------------------------------------ pictures
+
+
+@needs_chromium
+@pytest.mark.tool
+def test_with_pictures_every_mail_and_page_has_one_of_each_width_and_colour(
+    demo: Path, tmp_path: Path
+) -> None:
+    from PIL import Image, ImageStat
+
+    asked = replace(wanted(demo), environment={"PATH": str(PROGRAM.parent)})
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(preview.write_pages, asked, tmp_path / "pages", png=True).result()
+    taken = {
+        str(one.relative_to(tmp_path / "pages" / "pictures")): one
+        for one in (tmp_path / "pages" / "pictures").rglob("*.png")
+    }
+
+    names = {f"d/demo/frame/locale={tag}" for tag in languages()} | {
+        f"d/demo{page}/index"
+        for page in ("", "/month", "/figures", "/worksheet", "/calendar", "/lint")
+    }
+    assert taken.keys() == {
+        f"{name},{width}-{scheme}.png"
+        for name in names
+        for width in (640, 375)
+        for scheme in ("light", "dark")
+    }
+    light, dark, phone = (
+        Image.open(taken[f"d/demo/frame/locale=en,{look}.png"]).convert("L")
+        for look in ("640-light", "640-dark", "375-light")
+    )
+    assert (light.width, phone.width) == (640, 375)
+    assert ImageStat.Stat(light).mean[0] > 200
+    assert ImageStat.Stat(dark).mean[0] < 80
+
+
+ROOT = Path(preview.__file__).parents[2]
+ASKED = """
+import sys
+{before}
+from pathlib import Path
+from digest.preview.pictures import camera
+from digest.errors import ConfigError
+try:
+    with camera({{"PATH": ""}}):
+        print("took pictures")
+except ConfigError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize(
+    ("before", "told"),
+    [
+        ("sys.modules['playwright.sync_api'] = None", "pip install playwright"),
+        ("", "install the package chromium of this system, or run: playwright install chromium"),
+    ],
+)
+def test_what_takes_pictures_and_is_missing_is_told(tmp_path: Path, before: str, told: str) -> None:
+    said = subprocess.run(  # noqa: S603 - this interpreter, a program of this test
+        [sys.executable, "-c", ASKED.format(before=before)],
+        env={"PLAYWRIGHT_BROWSERS_PATH": str(tmp_path)},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+
+    assert said.startswith("--png: ")
+    assert told in said

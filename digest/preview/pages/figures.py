@@ -8,18 +8,20 @@ from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum
 from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from starlette.responses import JSONResponse, Response
 
-from digest.figures import Asked as Question
-from digest.figures import Figure, Figures, Place
 from digest.model import Period
 from digest.preview.address import NotAllowedError, UnknownError
 from digest.preview.desk import Showing
 from digest.preview.page import Asked, Page
 from digest.render.locales import Locale, locale_for
-from digest.render.why import Card, card
+
+if TYPE_CHECKING:
+    from digest.figures import Asked as Question
+    from digest.figures import Figure, Figures, Place
+    from digest.render.why import Card
 
 LONGEST_SEARCH = 80
 # What of a view changes a number; the rest is how the mail looks.
@@ -45,6 +47,8 @@ def _showing(asked: Asked) -> tuple[Showing, Figures, Locale]:
 
 def table(asked: Asked) -> Response:
     """List every number; `q` keeps those whose name, id or place holds its words."""
+    from digest.render.why import card
+
     showing, figures, locale = _showing(asked)
     wanted = next((value for key, value in asked.query if key == "q"), "")
     if len(wanted) > LONGEST_SEARCH:
@@ -93,6 +97,8 @@ def one(asked: Asked) -> Response:
 
 
 def _branch(name: str, figures: Figures, locale: Locale, seen: set[str]) -> Branch:
+    from digest.render.why import card
+
     again = name in seen
     seen.add(name)
     inputs = [] if again else [other for one in figures[name].inputs for other in one.figures]
@@ -153,6 +159,8 @@ def as_json(figure: Figure) -> dict[str, object]:
 
 
 def _origin(origin: Place | Question | None) -> object:
+    from digest.figures import Asked as Question
+
     if not isinstance(origin, Question):
         return None if origin is None else _plain(asdict(origin))
     window: Period = origin.window

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 from starlette.responses import Response
 
 from digest.errors import ConfigError, LedgerError
-from digest.fleet.status import NEEDS_A_LOOK, Fleet, Stand, fleet_facts
 from digest.preview.address import NotAllowedError
 from digest.preview.page import Asked, Page
 
+if TYPE_CHECKING:
+    from digest.fleet.status import Fleet, Stand
+
+# By state; its module comes with the database, which a preview of one digest starts without.
 LOOKS = {
-    **dict.fromkeys((Stand.UNKNOWN, Stand.LATE, Stand.BROKEN), "bad"),
-    **dict.fromkeys((Stand.HELD, Stand.PAUSED), "warning"),
-    Stand.DONE: "good",
+    **dict.fromkeys(("unknown", "late", "broken"), "bad"),
+    **dict.fromkeys(("held", "paused"), "warning"),
+    "done": "good",
 }
 MOST = 500  # clients on one page; a state to look at narrows them
 
 
 def status(asked: Asked) -> Response:
     """Answer the fleet, or why there is none."""
+    from digest.fleet.status import Stand
+
     _ = asked.words.gettext
     found, trouble = _found(asked)
     wanted = _wanted(asked)
@@ -40,8 +46,10 @@ def status(asked: Asked) -> Response:
     )
 
 
-def meanings(gettext: Callable[[str], str]) -> dict[Stand, str]:
+def meanings(gettext: Callable[[str], str]) -> Mapping[Stand, str]:
     """Return what each state means, in words."""
+    from digest.fleet.status import Stand
+
     return {
         Stand.UNKNOWN: gettext("an outcome that a person has to settle"),
         Stand.LATE: gettext("not sent in time"),
@@ -57,6 +65,8 @@ def meanings(gettext: Callable[[str], str]) -> dict[Stand, str]:
 
 
 def _found(asked: Asked) -> tuple[Fleet | None, str | None]:
+    from digest.fleet.status import fleet_facts
+
     try:
         reader = asked.desk.fleet()
         return (None, None) if reader is None else (fleet_facts(reader), None)
@@ -65,6 +75,8 @@ def _found(asked: Asked) -> tuple[Fleet | None, str | None]:
 
 
 def _wanted(asked: Asked) -> tuple[Stand, ...]:
+    from digest.fleet.status import NEEDS_A_LOOK, Stand
+
     named = [value for key, value in asked.query if key == "state"]
     for name in named:
         if name not in (*Stand, "all"):

@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
 from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from starlette.responses import JSONResponse, Response
 
 from digest import sla
 from digest.editions import Facts
 from digest.errors import ConfigError
-from digest.figures import Place
 from digest.model import Drift, Finding, Note, NoteCode, Period, Row, add_months
 from digest.preview.agreed import Agreement, Origins, agreement, origins
 from digest.preview.page import Asked, Page
@@ -23,7 +22,9 @@ from digest.render import words as mail_words
 from digest.render.locales import Locale
 from digest.render.words import LOOKS, segment_name, status_word
 from digest.whatif import Input, agreed
-from digest.worksheet.words import WORDS
+
+if TYPE_CHECKING:
+    from digest.figures import Place
 
 NAME = "worksheet"
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
@@ -123,6 +124,8 @@ def _figures(
     words: Locale, found: Agreement, places: Origins, row: Row, goal: sla.Goal | None
 ) -> Iterator[Figure]:
     _ = words.gettext
+    from digest.worksheet.words import WORDS
+
     head = WORDS[words.tag].headings
     segment, currency = str(row.segment), row.currency or found.now.facts.plan.currency
     measured, drift = found.measured.get(segment), found.drift.get(segment)
@@ -264,6 +267,8 @@ def _drift(words: Locale, drift: Drift | None, currency: str) -> str:
 
 
 def _total(words: Locale, found: Agreement) -> Sheet:
+    from digest.worksheet.words import WORDS
+
     head = WORDS[words.tag].headings
     row = found.now.agreed.total
     value = found.now.agreed.value
