@@ -57,7 +57,7 @@ def printed(locale: Locale, card: Scorecard) -> tuple[Printed, ...]:
 
 def _printed(locale: Locale, row: Row) -> Printed:
     look = said.LOOKS[row.status]
-    status = (said.status_word(locale, row.status), said.SIGNS[look], look)
+    status = (said.judgement(locale, row), said.SIGNS[look], look)
     month_end = row.forecast
     return Printed(
         name=said.segment_name(locale, row.segment),

@@ -254,7 +254,7 @@ def view(
         month=locale.month_year(card.period.start),
         subject=words.subject(locale, card, corrects=edition.corrects is not None),
         preheader=words.preheader(locale, edition, card),
-        pill=_pill(locale, card.total.status),
+        pill=_pill(locale, card.total),
         headline=_without_orphan(words.headline(locale, card)),
         correction=_correction(locale, edition),
         support=words.support(locale, card),
@@ -331,9 +331,9 @@ def _corrected(locale: Locale, figure: CorrectedFigure, value: int | None) -> st
 # ------------------------------------------------------------------------------- verdict and tiles
 
 
-def _pill(locale: Locale, status: Status) -> Pill:
-    look = words.LOOKS[status]
-    return Pill(words.status_word(locale, status), words.SIGNS[look], look)
+def _pill(locale: Locale, row: Row) -> Pill:
+    look = words.LOOKS[row.status]
+    return Pill(words.judgement(locale, row), words.SIGNS[look], look)
 
 
 def _banner(locale: Locale, edition: Edition, card: Scorecard) -> tuple[str, ...]:
@@ -615,7 +615,7 @@ def _more(locale: Locale, rest: Sequence[Row]) -> str:
 def _line(locale: Locale, card: Scorecard, row: Row) -> Line:
     return Line(
         name=words.segment_name(locale, row.segment),
-        pill=_pill(locale, row.status) if row.segment != "" else None,
+        pill=_pill(locale, row) if row.segment != "" else None,
         actual=NONE if row.actual is None else locale.number(row.actual),
         expected=_count(locale, row.goal if card.closed else row.expected),
         gap=NONE if row.gap is None else locale.signed(row.gap),

@@ -58,6 +58,13 @@ def status_word(locale: Locale, status: Status) -> str:
     return words[status]
 
 
+def judgement(locale: Locale, row: Row) -> str:
+    """Return the status of a row as a reader sees it; leads that are known are never called no data."""
+    if row.status is Status.NO_DATA and row.actual is not None:
+        return locale.gettext("Not judged")
+    return status_word(locale, row.status)
+
+
 def segment_name(locale: Locale, name: str | None) -> str:
     """Return what a segment is called; None is the total."""
     if name is None:

@@ -15,6 +15,7 @@ from starlette.testclient import TestClient
 from digest.preview import desk_of
 from digest.preview.address import View
 from digest.preview.app import application
+from digest.render import render
 from digest.render.locales import languages, locale_for
 from digest.scenarios import SCENARIOS
 from tests.preview.conftest import BASE, BUSINESS_DATE, PORT, Stage, staged, wanted
@@ -311,3 +312,12 @@ def test_the_pictures_colours_come_from_where_it_stands_alone(stage: Stage) -> N
 
 def test_the_shown_date_is_that_of_the_demo(stage: Stage) -> None:
     assert f'datetime="{BUSINESS_DATE}"' in stage.ask.get(HERE).text
+
+
+def test_known_leads_that_nothing_judges_are_not_called_no_data(stage: Stage) -> None:
+    page = stage.ask.get("/d/demo/month?scenario=stale").text
+    message = render(SCENARIOS["stale"]().edition, chart=False)
+
+    for text in (page, message.html, message.text):
+        assert "Not judged" in text
+        assert "No data" not in text

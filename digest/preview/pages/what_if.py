@@ -16,7 +16,7 @@ from digest.preview.agreed import Agreement, agreement
 from digest.preview.page import Asked, Page
 from digest.render import scorecard_json
 from digest.render.locales import Locale
-from digest.render.words import LOOKS, segment_name, status_word, tenths
+from digest.render.words import LOOKS, judgement, segment_name, tenths
 from digest.whatif import (
     BY_SEGMENT,
     THRESHOLDS,
@@ -350,8 +350,8 @@ def _cells(words: Locale, line: Line) -> tuple[Cell, ...]:
         _cell(was.expected, now.expected, lambda n: number(n, 1), lambda n: number(n, 1)),
         _cell(was.pace, now.pace, words.percent, None),
         Cell(
-            status_word(words, now.status),
-            "" if was.status is now.status else status_word(words, was.status),
+            judgement(words, now),
+            "" if was.status is now.status else judgement(words, was),
             look=LOOKS[now.status],
         ),
         _cell(_chance(was), _chance(now), words.percent, None),

@@ -20,7 +20,7 @@ from digest.preview.page import Asked, Page
 from digest.preview.pages.what_if import figure
 from digest.render import words as mail_words
 from digest.render.locales import Locale
-from digest.render.words import LOOKS, segment_name, status_word
+from digest.render.words import LOOKS, judgement, segment_name
 from digest.whatif import Input, agreed
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def _sheets(words: Locale, found: Agreement, places: Origins) -> Iterator[Sheet]
         yield Sheet(
             name=segment_name(words, segment),
             look=LOOKS[row.status],
-            status=status_word(words, row.status),
+            status=judgement(words, row),
             figures=tuple(_figures(words, found, places, row, goals.get(segment))),
             notes=tuple(_note(words, note) for note in row.notes),
         )
@@ -278,7 +278,7 @@ def _total(words: Locale, found: Agreement) -> Sheet:
     return Sheet(
         name=segment_name(words, None),
         look=LOOKS[row.status],
-        status=status_word(words, row.status),
+        status=judgement(words, row),
         figures=(
             *blank,
             Figure(head["close_rate"], ""),
