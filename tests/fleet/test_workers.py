@@ -21,7 +21,7 @@ from digest.settings import Settings
 from tests.delivery.scene import Unfenced
 from tests.effort import effort
 from tests.fleet.scene import rows
-from tests.fleet.stage import Stage, a_stage, served_with
+from tests.fleet.stage import HASTY, Stage, a_stage, served_with
 
 MANY, KILLS = effort(24, 400), effort(3, 20)
 
@@ -182,3 +182,25 @@ def test_a_client_that_waits_for_its_next_try_keeps_no_other_waiting(stage: Stag
         "SELECT scheduled_at - now() FROM procrastinate_jobs WHERE task_name = 'deliver'",
     )
     assert timedelta(seconds=30) < waits <= timedelta(minutes=1)
+
+
+def test_a_job_that_blocks_for_long_does_not_make_its_worker_look_dead(stage: Stage) -> None:
+    plain, began = served_with(), stage.folder / "began"
+
+    def serve(settings: Settings, now: Now, journal: Journal, **given: object) -> Report:
+        with began.open("a") as file:
+            file.write(f"{settings.id}\n")
+        time.sleep(3 * HASTY.stalled)
+        return plain(settings, now, journal, **given)
+
+    taken_up: list[int] = []
+    stage.enrol(["anna"])
+    stage.plan()
+    for _ in range(2):
+        stage.start(serve=serve)
+    stage.until_served(30, lambda: taken_up.append(stage.reap()))
+
+    # A worker that blocked its loop would be silent, and the other one would begin as well.
+    assert began.read_text().split() == ["anna"]
+    assert sum(taken_up) == 0
+    assert stage.copies()["anna"] == 1
