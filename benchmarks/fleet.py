@@ -134,6 +134,21 @@ CONNECTORS["made_up"] = MadeUp  # type: ignore[index] # a source of this benchma
 
 
 @dataclass(frozen=True)
+class Asked:
+    """What a run asked of its database; each figure an edition, planning included.
+
+    Attributes:
+        commits: transactions that wrote or read. wal: bytes of its journal. kept: bytes by table, indexes and
+            what is stored out of line included. connections: the most at once, of the workers alone.
+    """
+
+    commits: float
+    wal: float
+    kept: dict[str, float]
+    connections: int
+
+
+@dataclass(frozen=True)
 class Result:
     """What one way of running came to."""
 
@@ -151,6 +166,7 @@ class Result:
     # CPU ms an edition, once the workers have warmed up: of the workers, the database, the relay.
     cpu: tuple[float, ...] = ()
     pace: tuple[float, float] = (0.0, 0.0)  # CPU ms of a fixed piece of work: median and best
+    asked: Asked | None = None
 
 
 @dataclass
@@ -311,6 +327,7 @@ def run(way: Way) -> Result:
     crew = Crew(place, way.concurrency, way.profile)
     try:
         with a_relay(folder) as relay:
+            before = _counters(place)
             planned_in = _planned(way, folder, place, relay)
             began = time.monotonic()
             for _ in range(way.workers):
@@ -320,7 +337,7 @@ def run(way: Way) -> Result:
                 partial(cpu_of, postmaster(server)),
                 partial(cpu_of, relay.process.pid),
             )
-            rss, kills, cpu, pace = _watched(way, crew, meters)
+            rss, kills, cpu, pace, connections = _watched(way, crew, meters)
             seconds = time.monotonic() - began
             latest = _latest(place)
             for child in [*crew.children]:
@@ -335,6 +352,7 @@ def run(way: Way) -> Result:
                 rss=tuple(rss),
                 cpu=cpu,
                 pace=pace,
+                asked=_asked(place, before, way.count, connections),
             )
     finally:
         for child in [*crew.children]:
@@ -364,21 +382,24 @@ def _planned(way: Way, folder: Path, place: Postgres, relay: Relay) -> float:
 
 def _watched(
     way: Way, crew: Crew, meters: Sequence[Callable[[], float]]
-) -> tuple[list[int], int, tuple[float, ...], tuple[float, float]]:
+) -> tuple[list[int], int, tuple[float, ...], tuple[float, float], int]:
     """Wait until the queue is empty, killing workers.
 
     Returns:
         The workers' size by tenths, the kills, and what each meter of CPU seconds says for an edition, in
-        ms, after the first fifth: until then a worker imports and compiles. The pace: median and best.
+        ms, after the first fifth: until then a worker imports and compiles. The pace: median and best. The
+        connections that workers had at most.
     """
     chance = random.Random(way.count)  # noqa: S311 - reproducible
     rss, kills = [0] * 10, 0
     paces = [_fixed_work()]
+    connections = 0
     next_reap = time.monotonic() + 5
     warm: tuple[int, list[float]] | None = None
     while left := _jobs_left(crew.place):
         time.sleep(0.25)
         paces.append(_fixed_work())
+        connections = max(connections, _connections(crew.place))
         done = way.count - left
         if warm is None and done >= way.count / 5:
             warm = (done, [meter() for meter in meters])
@@ -394,7 +415,7 @@ def _watched(
     since, before = warm or (0, [0.0] * len(meters))
     spent = zip((meter() for meter in meters), before, strict=True)
     each = tuple((now - then) / (way.count - since) * 1000 for now, then in spent)
-    return rss, kills, each, (median(paces), min(paces))
+    return rss, kills, each, (median(paces), min(paces)), connections
 
 
 def _fixed_work() -> float:
@@ -423,6 +444,37 @@ def _counted(way: Way, truth: Path, place: Postgres) -> Result:
         lost=sum(not copies[one] and one not in unknown for one in wanted),
         unknown=len(unknown),
     )
+
+
+def _counters(place: Postgres) -> tuple[int, int]:
+    """Return the commits and the bytes of the journal of a server so far."""
+    ((commits, wal),) = run_in(
+        place,
+        "SELECT (SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()), "
+        "pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')",
+    )
+    return int(commits), int(wal)
+
+
+def _asked(place: Postgres, before: tuple[int, int], editions: int, connections: int) -> Asked:
+    time.sleep(1.5)  # a session reports its commits a second late
+    commits, wal = (
+        (now - then) / editions for now, then in zip(_counters(place), before, strict=True)
+    )
+    sizes = run_in(
+        place,
+        "SELECT relname, pg_total_relation_size(oid) FROM pg_class WHERE relkind = 'r' "
+        "AND relnamespace = 'sla_digest'::regnamespace AND reltuples <> 0",
+    )
+    return Asked(commits, wal, {name: size / editions for name, size in sizes}, connections)
+
+
+def _connections(place: Postgres) -> int:
+    ((count,),) = run_in(
+        place,
+        "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'digest%'",
+    )
+    return int(count)
 
 
 def _jobs_left(place: Postgres) -> int:
@@ -495,6 +547,15 @@ def show(one: Result) -> None:
         f"  largest worker by tenths: {' '.join(f'{mb}' for mb in one.rss)} MB",
         flush=True,
     )
+    if one.asked is not None:
+        kept = sorted(one.asked.kept.items(), key=lambda row: -row[1])
+        print(
+            f"  the database an edition: {one.asked.commits:.1f} commits, {one.asked.wal / 1000:.0f} kB of "
+            f"journal, {sum(one.asked.kept.values()) / 1000:.1f} kB kept ("
+            + ", ".join(f"{name} {size / 1000:.1f}" for name, size in kept[:6])
+            + f"); {one.asked.connections} connections at most",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from email.utils import formataddr
+from functools import lru_cache
 
 _LOCAL = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
 _NAMED = re.compile(r"(?P<name>[^<>]*)<(?P<address>[^<>]+)>")
@@ -29,6 +30,7 @@ class Mailbox:
         return formataddr((self.name, self.address)) if self.name else self.address
 
 
+@lru_cache(maxsize=1024)  # each is asked for by settings, mail and ledger in turn
 def ascii_address(text: str) -> str:
     """Return an address trimmed, its domain in lower case and IDNA form.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -75,11 +75,12 @@ def check_addresses(
     Raises:
         ValueError: the sentence begins with the setting's name.
     """
-    for name, read, values in (
+    asked: list[tuple[str, Callable[[str], object], tuple[str | None, ...]]] = [
         *((name, mailbox, (value,)) for name, value in boxes.items()),
         ("bounce_address", ascii_address, (bounce_address,)),
         ("recipients", ascii_address, tuple(one.address for one in recipients)),
-    ):
+    ]
+    for name, read, values in asked:
         for value in values:
             try:
                 read(value) if value is not None else None

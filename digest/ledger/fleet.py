@@ -396,48 +396,57 @@ def settle(connection: Connection, settled: Sequence[Settled], now: datetime) ->
         settled: at least one.
         now: the database's time.
     """
-    rows = [
-        {
-            "digest": one.entry.digest,
-            "business_date": one.entry.next_date,
-            "correction": 0,
-            "state": one.state,
-            "note": one.note,
-            "created_at": now,
-            "changed_at": now,
-        }
-        for one in settled
-        if one.state is not None
-    ]
+    written = [one for one in settled if one.state is not None]
     new: set[str] = set()
-    if rows:
-        made = upsert(runs).values(rows).on_conflict_do_nothing().returning(runs.c.digest)
-        new = set(connection.execute(made).scalars())
-    moved = []
-    for one in settled:
-        day, due_at, until = one.later
-        begun = one.state is RunState.PLANNED or (
-            one.state is RunState.EXPIRED and one.entry.digest not in new
-        )
-        moved.append(
-            {
-                "which": one.entry.digest,
-                "day": day,
-                "due": due_at,
-                "end": until,
-                "open": one.entry.next_date if begun else None,
-                "open_end": one.entry.next_until if begun else None,
-            }
-        )
+    if written:
+        asked = {
+            "digests": [one.entry.digest for one in written],
+            "days": [one.entry.next_date for one in written],
+            "states": [str(one.state) for one in written],
+            "notes": [one.note for one in written],
+            "now": now,
+        }
+        new = set(connection.execute(text(_NEW_RUNS), asked).scalars())
+    begun = [
+        one.state is RunState.PLANNED
+        or (one.state is RunState.EXPIRED and one.entry.digest not in new)
+        for one in settled
+    ]
+    moved = {
+        "digests": [one.entry.digest for one in settled],
+        "days": [one.later[0] for one in settled],
+        "dues": [one.later[1] for one in settled],
+        "ends": [one.later[2] for one in settled],
+        "open": [
+            one.entry.next_date if is_open else None
+            for one, is_open in zip(settled, begun, strict=True)
+        ],
+        "open_ends": [
+            one.entry.next_until if is_open else None
+            for one, is_open in zip(settled, begun, strict=True)
+        ],
+    }
     connection.execute(text(_MOVE), moved)
     return frozenset(new)
 
 
-_MOVE = (
-    "UPDATE fleet_schedule SET next_date = :day, next_run_at = :due, next_until = :end, "
-    "open_date = coalesce(:open, open_date), open_until = coalesce(:open_end, open_until), tries = 0 "
-    "WHERE digest = :which"
-)
+# Columns as lists: a thousand rows as seven thousand parameters take longer to write down than to insert.
+_NEW_RUNS = """
+INSERT INTO runs (digest, business_date, correction, state, note, created_at, changed_at)
+SELECT digest, day, 0, state, note, CAST(:now AS timestamptz), CAST(:now AS timestamptz)
+FROM unnest(CAST(:digests AS text[]), CAST(:days AS date[]), CAST(:states AS text[]),
+            CAST(:notes AS text[])) AS n (digest, day, state, note)
+ON CONFLICT DO NOTHING RETURNING digest
+"""
+_MOVE = """
+UPDATE fleet_schedule s
+SET next_date = m.day, next_run_at = m.due, next_until = m.until, tries = 0,
+    open_date = coalesce(m.open, s.open_date), open_until = coalesce(m.open_until, s.open_until)
+FROM unnest(CAST(:digests AS text[]), CAST(:days AS date[]), CAST(:dues AS timestamptz[]),
+            CAST(:ends AS timestamptz[]), CAST(:open AS date[]), CAST(:open_ends AS timestamptz[]))
+     AS m (digest, day, due, until, open, open_until)
+WHERE s.digest = m.digest
+"""
 
 
 def take_overdue(connection: Connection, now: datetime, limit: int) -> tuple[tuple[str, date], ...]:

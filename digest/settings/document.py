@@ -15,6 +15,7 @@ from digest.settings.mistakes import Mistakes, clip, file_problem, names_a_secre
 LARGEST = 256 * 1024
 DEEPEST = 20
 _LONGEST_TEXT = 20_000
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _MOST_ENTRIES = 5_000
 _MOST_DOTS = 100
 _LONGEST_NUMBER = 40
@@ -165,15 +166,11 @@ def _check_value(at: Path, value: object, mistakes: Mistakes) -> None:
         mistakes.add(at[:DEEPEST], f"lies too deep; allowed: {DEEPEST} levels")
     elif isinstance(value, int) and not -_HIGHEST <= value < _HIGHEST:
         mistakes.add(at, "the number is too large; allowed: whole numbers of 64 bits")
-    elif isinstance(value, str) and any(_is_control(letter) for letter in value):
+    elif isinstance(value, str) and _CONTROL.search(value):
         mistakes.add(at, "the text holds a control character; remove it")
     elif isinstance(value, str) and len(value) > _LONGEST_TEXT:
         mistakes.add(at, f"the text is too long; allowed: {_LONGEST_TEXT:,} characters")
     elif isinstance(value, Mapping | list) and len(value) > _MOST_ENTRIES:
         mistakes.add(at, f"there are {len(value):,} entries; allowed: {_MOST_ENTRIES:,}")
-    elif at and isinstance(at[-1], str) and any(map(_is_control, at[-1])):
+    elif at and isinstance(at[-1], str) and _CONTROL.search(at[-1]):
         mistakes.add(at, "the key holds a control character; remove it")
-
-
-def _is_control(letter: str) -> bool:
-    return (ord(letter) < 0x20 and letter not in "\n\t") or 0x7F <= ord(letter) < 0xA0  # noqa: PLR2004 - the C0 and C1 ranges of Unicode

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 from digest.addresses import ascii_address
 from digest.errors import nearest
@@ -124,7 +125,11 @@ def _spelling(address: str) -> str:
 
 def _common_domain(address: str) -> str:
     """Return "; did you mean 'gmail.com'?" for a near miss of a common domain."""
-    domain = address.rpartition("@")[2].strip().casefold()
+    return _near_miss(address.rpartition("@")[2].strip().casefold())
+
+
+@lru_cache(maxsize=256)  # a team shares its domain
+def _near_miss(domain: str) -> str:
     if domain in _COMMON_DOMAINS or not 4 <= len(domain) <= 20:  # noqa: PLR2004 - lengths of the names above, with room
         return ""
     hint = nearest(domain, _COMMON_DOMAINS)

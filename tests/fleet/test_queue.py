@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from importlib import resources
 from pathlib import Path
+from statistics import median
+from time import monotonic
 
 import pytest
 
 from digest.check import _ledger as ledger_findings
 from digest.errors import ConfigError
 from digest.fleet import queue
+from digest.fleet.queue import working_app
 from digest.ledger import Postgres, fleet
 from digest.ledger.store import Ledger
+from tests.effort import effort
 from tests.fleet.scene import open_fleet, rows
 
 FUNCTIONS = (
@@ -67,6 +72,29 @@ def test_of_a_ledger_without_a_fleet_and_of_a_file_no_queue_is_said(
 
     assert said_by_check(pg) == []
     assert not [one for one in ledger_findings(tmp_path / "ledger") if one.subject == "queue"]
+
+
+@pytest.mark.usefixtures("ledger")
+def test_of_thousands_of_jobs_that_just_came_in_the_next_one_is_found_at_once(pg: Postgres) -> None:
+    many = effort(5_000, 100_000)
+    rows(
+        pg,
+        "INSERT INTO procrastinate_jobs (queue_name, task_name, lock) "
+        f"SELECT 'deliver', 'deliver', n || '|day' FROM generate_series(1, {many}) n RETURNING 1",
+    )
+
+    async def fetched() -> list[float]:
+        app, times = working_app(pg, connections=1), []
+        async with app.open_async():
+            worker = await app.job_manager.register_worker()
+            for _ in range(9):
+                began = monotonic()
+                assert await app.job_manager.fetch_job(queues=["deliver"], worker_id=worker)
+                times.append(monotonic() - began)
+        return times
+
+    # Without our index, or as the server would by itself, it takes a second and more.
+    assert median(asyncio.run(fetched())) < 0.1
 
 
 def test_an_upgraded_queue_is_that_of_a_new_fleet_and_keeps_its_jobs(
