@@ -961,7 +961,9 @@ def differences(situation: Situation, changes: Changes) -> tuple[Difference, ...
         before = {name: agreed(situation, (kind, name)) for name in names}
         for name, value in before.items():
             now = changes.get((kind, name), changes.get((kind, None)))
-            if now is not None and now != value:
+            # Beside other workdays for all, those of a segment that keeps its own have to be said too.
+            kept = kind is Input.WORKDAYS and name is not None and (kind, None) in changes
+            if now is not None and (now != value or kept):
                 found.append(Difference(kind, name, value, now))
     return tuple(found)
 

@@ -333,6 +333,15 @@ def test_a_segment_can_have_workdays_of_its_own_and_the_others_keep_theirs() -> 
     assert (dach.required_per_workday or 0) > (found.agreed.segments[0].required_per_workday or 0)
 
 
+def test_a_segment_that_keeps_its_workdays_while_all_others_lose_some_says_so() -> None:
+    here = of()
+    changes = changes_of(here, ("workdays", "20"), ("workdays:DACH", "22"))
+
+    assert answer(here, changes).now.segments[0].workdays == 22
+    assert 'calendar = "DACH"  # agreed: 22' in as_toml(here, changes).splitlines()
+    is_a_real_run("on-track", [("workdays", "20"), ("workdays:DACH", "22")])
+
+
 def test_a_segment_s_workdays_are_pasted_as_a_calendar_of_its_own() -> None:
     here = of()
     lines = as_toml(here, changes_of(here, ("workdays:DACH", "21"))).splitlines()
