@@ -305,8 +305,17 @@ def write_entries(connection: Connection, entries: Sequence[Entry]) -> None:
     rows = [{name: getattr(one, name) for name in _ENTRY} for one in entries]
     new = upsert(schedule)
     changed = {name: new.excluded[name] for name in _ENTRY if name != "digest"}
+    # Who has read the same file a moment earlier has perhaps planned it already: its next date stands.
+    differs = or_(
+        schedule.c.stamp != new.excluded.stamp,
+        schedule.c.path != new.excluded.path,
+        schedule.c.known_until != new.excluded.known_until,
+        schedule.c.gone_at.is_not(None),
+    )
     connection.execute(
-        new.on_conflict_do_update(index_elements=["digest"], set_={**changed, "gone_at": None}),
+        new.on_conflict_do_update(
+            index_elements=["digest"], set_={**changed, "gone_at": None}, where=differs
+        ),
         rows,
     )
 
