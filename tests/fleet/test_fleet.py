@@ -459,8 +459,8 @@ def test_three_houses_keep_one_clock(folder: Folder, ledger: Ledger, tmp_path: P
     took = time.monotonic() - began
 
     assert codes == [0, 0, 0]
-    # One tick a second, whoever of the three takes it.
-    assert len(Counting.looks.read_text().splitlines()) <= took + 1
+    # One tick a second, whoever of the three takes it; at their start the one just past is made up for.
+    assert len(Counting.looks.read_text().splitlines()) <= took + 2
     assert not said.exists(), said.read_text()
     assert jobs_of(folder.place) == [("anna", utc_now().date())]
     assert runs_of(folder.place) == {("anna", utc_now().date())}
