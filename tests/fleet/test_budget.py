@@ -278,10 +278,9 @@ def test_four_processes_keep_a_relay_s_minute(stage: Stage) -> None:
     plain = served_with()
 
     def serve(settings: Settings, now: Now, journal: Journal, **given: object) -> Report:
-        report = plain(settings, now, journal, **given)
-        with at.open("a") as file:
+        with at.open("a") as file:  # as its turn has come: how long it then takes is its own
             file.write(f"{time.monotonic()}\n")
-        return report
+        return plain(settings, now, journal, **given)
 
     stage.plan()
     for _ in range(effort(2, 4)):
@@ -292,7 +291,9 @@ def test_four_processes_keep_a_relay_s_minute(stage: Stage) -> None:
     assert set(stage.copies().values()) == {1}
     assert len(times) == len(names)
     assert times[-1] - times[0] > (len(names) - 2) / rate * 0.9
-    assert max(sum(one <= other < one + 1 for other in times) for one in times) <= rate + 2
+    # One that is kept waiting by a busy machine starts late; the next ones keep their distance from its turn.
+    early = [n / rate - (one - times[0]) for n, one in enumerate(times)]
+    assert max(early) <= 2
 
 
 @dataclass(frozen=True)
