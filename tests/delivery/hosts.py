@@ -68,14 +68,29 @@ class Forwarder:
 
     def _accept(self) -> None:
         while True:
-            near, _ = self.listener.accept()
+            try:
+                near, _ = self.listener.accept()
+            except OSError:
+                return  # the listener was closed
             if self.closed:
                 near.close()
                 continue
-            far = self.connect()
+            try:
+                far = self.connect()
+            except OSError:  # nobody is there any more
+                near.close()
+                continue
             self.pairs.append((near, far))
-            for source, target in ((near, far), (far, near)):
-                threading.Thread(target=_pump, args=(source, target), daemon=True).start()
+            threading.Thread(target=_carry, args=(near, far), daemon=True).start()
+
+
+def _carry(near: socket.socket, far: socket.socket) -> None:
+    back = threading.Thread(target=_pump, args=(far, near), daemon=True)
+    back.start()
+    _pump(near, far)
+    back.join()
+    for end in (near, far):
+        end.close()
 
 
 def _pump(source: socket.socket, target: socket.socket) -> None:
