@@ -6,6 +6,7 @@ import stat
 import threading
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
-from sqlalchemy import event, select, update
+from sqlalchemy import Connection, event, select, update
 
 from digest.errors import LedgerError
 from digest.ledger import (
@@ -30,13 +31,16 @@ from digest.ledger import (
     open_ledger,
     read_ledger,
 )
+from digest.ledger.backend import Lock
 from digest.ledger.figures import figures_of
 from digest.ledger.file import (
+    SqliteBackend,
     disk_kind,
     explained,
     journal_mode,
     read_mounts,
     refuse_network_disk,
+    sqlite_engine,
 )
 from digest.ledger.histories import History
 from digest.ledger.owner import current_owner, is_gone, read_owner
@@ -411,7 +415,7 @@ def test_content_that_was_altered_is_noticed(ledger: Ledger) -> None:
     with ledger._transaction() as connection:
         connection.execute(update(contents).values(content=b"altered"))
 
-    with pytest.raises(LedgerError, match=r"content \w+ has changed"):
+    with pytest.raises(LedgerError, match=r"content \w+ has changed; restore it from a backup$"):
         ledger.edition("leads", TODAY)
 
 
@@ -688,13 +692,17 @@ def test_what_waits_can_expire(ledger: Ledger) -> None:
     assert ledger.claim(KEY) is None
 
 
-def test_what_earlier_dates_left_expires_and_this_date_stays_open(ledger: Ledger) -> None:
+def test_what_earlier_dates_left_expires_and_this_date_stays_open(
+    ledger: Ledger, clock: Clock
+) -> None:
     for day in (date(2026, 4, 2), TODAY):
         key = delivery_key("leads", day, "mail", "ana@team.example")
         planned(ledger, day, Planned(key, "mail", "ana@team.example", b"x"))
     ledger.open_run("other", date(2026, 4, 2))
+    clock.forward(minutes=1)
 
     assert ledger.expire_before("leads", TODAY) == 1
+    assert getattr(ledger.run("leads", date(2026, 4, 2)), "changed_at", None) == clock()
     states = {(run.digest, run.business_date.day): run.state for run in ledger.runs()}
     assert states == {
         ("leads", 7): RunState.SENDING,
@@ -1114,6 +1122,46 @@ def test_a_lease_has_one_owner_at_a_time(place: Place, clock: Clock) -> None:
     here.give_lease_back("schedule")
     assert here.take_lease("schedule", length).owner == HERE
     assert here.take_lease("schedule", length) == here.take_lease("schedule", length)
+
+
+# ------------------------------------------------------------------------------- who waits for whom
+
+
+@dataclass(frozen=True)
+class Noting(SqliteBackend):
+    """A ledger in a file that writes down what each transaction locks where there are locks to choose."""
+
+    locks: list[Lock | str] = field(default_factory=list)
+
+    def begin(self, connection: Connection, lock: Lock | str, *, alone: bool = False) -> None:
+        if not alone:
+            self.locks.append(lock)
+        super().begin(connection, lock, alone=alone)
+
+
+def test_what_concerns_one_digest_waits_for_its_own_writers_alone(path: Path, clock: Clock) -> None:
+    a_ledger(path, clock)
+    backend = Noting(path, sqlite_engine(path, busy_seconds=30))
+    ledger = Ledger(backend, clock=clock, owner=HERE, gone=lambda _: False)
+    tomorrow = TODAY + timedelta(1)
+
+    planned(ledger)
+    claim = ledger.claim(KEY)
+    assert claim is not None
+    assert ledger.commit(claim)
+    ledger.record_and_claim(claim, State.UNKNOWN, "no answer", KEY)
+    ledger.record(claim, State.SENT, "late")
+    ledger.mark_before_messages("leads", TODAY, RunState.HELD)
+    ledger.mark_run("leads", TODAY, RunState.DONE)
+    ledger.keep_history("leads", History("question", TODAY, "[1]"))
+    planned(ledger, tomorrow, Planned(f"{KEY}2", "mail", "bert@team.example", b"mail for bert"))
+    for act in (ledger.expire, ledger.reopen):
+        assert act("leads", tomorrow) == 1
+    assert ledger.cancel_except("leads", tomorrow, ()) == 1
+    assert ledger.restore("leads", tomorrow, (f"{KEY}2",)) == 1
+    assert ledger.expire_before("leads", tomorrow + timedelta(1)) == 1
+
+    assert set(backend.locks) == {"leads"}
 
 
 # ------------------------------------------------------------------------- any order of events

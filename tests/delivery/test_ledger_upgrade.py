@@ -216,7 +216,11 @@ def test_a_ledger_that_cannot_be_copied_is_not_upgraded(old: Path) -> None:
     old.with_name("ledger.db.v1.bak").mkdir()
     before = old.read_bytes()
 
-    with pytest.raises(LedgerError, match=r"cannot be copied to ledger\.db\.v1\.bak"):
+    with pytest.raises(
+        LedgerError,
+        match=r"cannot be copied to ledger\.db\.v1\.bak before it is upgraded \(.+\); "
+        r"check that its folder can be written and has room$",
+    ):
         open_ledger(old, clock=Clock(), owner=HERE)
 
     assert old.read_bytes() == before
