@@ -417,8 +417,10 @@ def settle(connection: Connection, settled: Sequence[Settled], now: datetime) ->
         }
         new = set(connection.execute(text(_NEW_RUNS), asked).scalars())
     begun = [
-        one.state is RunState.PLANNED
+        one.entry
+        if one.state is RunState.PLANNED
         or (one.state is RunState.EXPIRED and one.entry.digest not in new)
+        else None
         for one in settled
     ]
     moved = {
@@ -426,14 +428,8 @@ def settle(connection: Connection, settled: Sequence[Settled], now: datetime) ->
         "days": [one.later[0] for one in settled],
         "dues": [one.later[1] for one in settled],
         "ends": [one.later[2] for one in settled],
-        "open": [
-            one.entry.next_date if is_open else None
-            for one, is_open in zip(settled, begun, strict=True)
-        ],
-        "open_ends": [
-            one.entry.next_until if is_open else None
-            for one, is_open in zip(settled, begun, strict=True)
-        ],
+        "open": [entry and entry.next_date for entry in begun],
+        "open_ends": [entry and entry.next_until for entry in begun],
     }
     connection.execute(text(_MOVE), moved)
     return frozenset(new)

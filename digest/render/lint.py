@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import quopri
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, fields, is_dataclass
+from enum import Enum
 from functools import lru_cache
 from html import unescape
 
@@ -92,9 +93,23 @@ def numbers(text: str) -> set[str]:
     return set(_NUMBER.findall(text))
 
 
-def with_marks(strings: Iterable[str]) -> tuple[str, ...]:
-    """Return the strings that hold a template mark."""
-    return tuple(text for text in strings if any(mark in text for mark in MARKS))
+def strings(value: object) -> Iterator[str]:
+    """Yield the words in dataclasses and tuples, however deep; a value of an enumeration is no word."""
+    if isinstance(value, Enum):
+        return
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, tuple):
+        for one in value:
+            yield from strings(one)
+    elif is_dataclass(value):
+        for field in fields(value):
+            yield from strings(getattr(value, field.name))
+
+
+def with_marks(words: Iterable[str]) -> tuple[str, ...]:
+    """Return the words that hold a template mark."""
+    return tuple(text for text in words if any(mark in text for mark in MARKS))
 
 
 def _forbidden(mail: _Mail) -> Iterable[str]:

@@ -7,13 +7,12 @@ from elsewhere, and words of the language that happen to hold a digit.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, fields, is_dataclass
-from enum import Enum
+from dataclasses import dataclass
 from functools import cache
 from html.parser import HTMLParser
 
 from digest.model import Edition, Message
+from digest.render.lint import strings
 from digest.render.locales import SOURCE, languages, locale_for, spoken
 
 ELLIPSIS = "\u2026"
@@ -159,7 +158,7 @@ def unexplained(text: str, names: tuple[str, ...], language: str) -> list[str]:
 
 def names_of(edition: Edition) -> tuple[str, ...]:
     """Return the words of an edition that hold a digit, the longest first."""
-    names = {_plain(name) for name in _strings(edition) if _DIGIT.search(name)}
+    names = {_plain(name) for name in strings(edition) if _DIGIT.search(name)}
     return tuple(sorted(names, key=len, reverse=True))
 
 
@@ -170,19 +169,6 @@ def _without_names(text: str, names: tuple[str, ...]) -> str:
             for length in range(len(name) - 1, 11, -1):  # cut where there was no room
                 text = text.replace(name[:length].rstrip() + ELLIPSIS, " ")
     return text
-
-
-def _strings(value: object) -> Iterator[str]:
-    if isinstance(value, Enum):
-        return
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, tuple):
-        for one in value:
-            yield from _strings(one)
-    elif is_dataclass(value):
-        for field in fields(value):
-            yield from _strings(getattr(value, field.name))
 
 
 @cache

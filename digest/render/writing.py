@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields, is_dataclass
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -113,20 +113,9 @@ def fitting(
 
 
 def _refuse(html: str, body: str, shown: View, templates: Path | None) -> None:
-    found = lint.findings(html, body, verbatim=lint.with_marks(_strings(shown)))
+    found = lint.findings(html, body, verbatim=lint.with_marks(lint.strings(shown)))
     if not found:
         return
     if templates is not None:
         raise ConfigError(*(f"{templates}: {sentence}" for sentence in found))
     raise RuntimeError("; ".join(found))
-
-
-def _strings(value: object) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, tuple):
-        for item in value:
-            yield from _strings(item)
-    elif is_dataclass(value):
-        for field in fields(value):
-            yield from _strings(getattr(value, field.name))
