@@ -11,6 +11,7 @@ import os
 import socket
 import time
 import traceback
+from datetime import timedelta
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -19,6 +20,7 @@ import pytest
 from digest.delivery import STEPS
 from digest.errors import LedgerError
 from digest.ledger import Owner, Postgres
+from digest.ledger.store import Ledger
 from tests.delivery.hosts import (
     WIRES,
     Cable,
@@ -32,7 +34,6 @@ from tests.delivery.hosts import (
 )
 from tests.delivery.scene import a_relay
 from tests.delivery.test_kill import (
-    Hasty,
     a_team,
     assert_nobody_got_two_and_nobody_was_forgotten,
     at,
@@ -57,16 +58,27 @@ class Host:
     def __init__(self, name: str, wire: Wire, relay: str, options: str) -> None:
         self.name, self.wire, self.relay, self.options = name, wire, relay, options
 
-    def send(self, step: str = "") -> Sending:
-        """Start a send that waits at a step until it may go on; "" for nowhere."""
-        return Sending(self, step)
+    def send(self) -> Sending:
+        """Start a send that nothing keeps up."""
+        return Sending(self, "", Ledger)
+
+    def send_until(self, step: str) -> Sending:
+        """Start a send that waits at a step until it may go on, with leases that run out meanwhile."""
+        return Sending(self, step, Impatient)
+
+
+class Impatient(Ledger):
+    """Leases that a waiting process loses soon, and one at work on a busy machine keeps."""
+
+    claim_lease = timedelta(seconds=2)
+    commit_lease = timedelta(seconds=2)
 
 
 class Sending:
-    def __init__(self, host: Host, step: str) -> None:
+    def __init__(self, host: Host, step: str, kind: type[Ledger]) -> None:
         self._there, there = os.pipe(), os.pipe()
         self._here = there
-        self.child = in_a_child(lambda: os._exit(self._work(host, step)))
+        self.child = in_a_child(lambda: os._exit(self._work(host, step, kind)))
         os.close(self._there[1])  # what is left is the child's: its end is heard
         if isinstance(host.wire, Cable):
             self.wait()
@@ -92,7 +104,7 @@ class Sending:
         os.write(self._there[1], b".")
         os.read(self._here[0], 1)
 
-    def _work(self, host: Host, step: str) -> int:
+    def _work(self, host: Host, step: str, kind: type[Ledger]) -> int:
         die_with_parent()
         if isinstance(host.wire, Cable):
             leave_the_network(as_root=True)
@@ -105,7 +117,7 @@ class Sending:
         channel = a_relay(relay.listener.getsockname()[1], TEAM)
         owner = Owner(host.name, "boot", os.getpid(), "1")
         try:
-            send_for_real(place, channel, at(step, 1, self._say_and_wait), Hasty, owner=owner)
+            send_for_real(place, channel, at(step, 1, self._say_and_wait), kind, owner=owner)
         except LedgerError as error:
             return error.exit_code
         return 0
@@ -124,7 +136,7 @@ def play(
         for name, wire in zip(("host-a", "host-b"), wires, strict=True)
     )
     codes = {}
-    cut_off = one.send(step)
+    cut_off = one.send_until(step)
     cut_off.wait()
     wires[0].cut()
     meanwhile = other.send()
@@ -132,7 +144,7 @@ def play(
     codes["meanwhile"] = meanwhile.code()
     if not stalled:
         codes["cut off"] = cut_off.code()
-    time.sleep(0.5)  # the leases run out
+    time.sleep(Impatient.commit_lease.total_seconds() + 0.1)
     codes["other"] = other.send().code()
     wires[0].mend()
     if stalled:
