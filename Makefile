@@ -58,7 +58,7 @@ lock: ## write the lock files anew (needs the network)
 	$(PYTHON) .ci/locks.py --write
 
 kills: $(VENV)/.dev ## 2,000 processes killed at every step and at random, four workers in 400 rounds
-	$(IN_MEMORY) $(BIN)/python -m pytest -n 2 --dist worksteal -m kills tests/delivery
+	$(IN_MEMORY) $(BIN)/python -m pytest -n 2 --dist worksteal -m kills tests/delivery tests/fleet
 
 long: $(VENV)/.dev ## the long suites: fuzzing, 10,000 months
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m long

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sqlite3
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
@@ -121,6 +122,13 @@ class Stage:
     def desk(self, **changes: Any) -> Desk:  # noqa: ANN401 - any field
         given = {"read": self.read, "serve": served_with(self.kind)}
         return a_desk(self.place, **{**given, **changes})
+
+    def a_source(self) -> None:
+        """Give every client the same leads, for editions that are counted."""
+        with closing(sqlite3.connect(self.whole.folder / "crm.sqlite")) as crm, crm:
+            crm.execute("CREATE TABLE leads (day DATE, region TEXT)")
+            days = [utc_now().date() - timedelta(n) for n in range(250)]
+            crm.executemany("INSERT INTO leads VALUES (?, 'DACH')", [(str(day),) for day in days])
 
     def start(self, **changes: Any) -> int:  # noqa: ANN401 - any field of the desk
         """Start a worker process."""
