@@ -87,6 +87,23 @@ def test_the_page_keeps_its_place_and_only_the_frame_loads_anew(page: Page, shop
     assert page.evaluate("document.getElementById('frame').kept")
 
 
+def test_both_mails_of_a_comparison_load_anew(page: Page, shop: Workshop) -> None:
+    page.goto(f"{shop.base}/d/demo?compare=locale:fr")
+    mails = [page.frame_locator(f"#main figure:nth-of-type({n}) iframe") for n in (1, 2)]
+    kept = page.locator("#main iframe")
+    expect(kept).to_have_count(2)
+    kept.evaluate_all("all => all.forEach(one => { one.kept = true })")
+    path = shop.own("parts/verdict.mjml")
+
+    path.write_text(path.read_text().replace("{{ headline }}", "Of both. {{ headline }}"))
+
+    for mail in mails:
+        expect(mail.get_by_text("Of both. ").first).to_be_visible()
+    assert kept.evaluate_all("all => all.every(one => one.kept)")
+    languages = [mail.locator("html").get_attribute("lang") for mail in mails]
+    assert languages == ["en", "fr"]
+
+
 def test_the_words_around_the_frame_are_those_of_the_saved_file(page: Page, shop: Workshop) -> None:
     (shop.templates / "digest.subject.txt").write_text("A subject of its own")
 
