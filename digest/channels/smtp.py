@@ -19,7 +19,7 @@ from ipaddress import ip_address
 from math import inf
 from pathlib import Path
 from threading import Condition, Thread
-from time import monotonic
+from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from digest.addresses import ascii_address, mailbox, masked
@@ -93,7 +93,8 @@ class Smtp(Letterhead):
         dkim: signs with the sender's own key; leave it out where the relay signs.
         local_hostname: what EHLO says, default the sender's domain.
         max_per_connection: messages before a fresh connection.
-        max_per_minute: messages that the relay takes from this login; kept by a fleet's workers together.
+        max_per_minute: messages that the relay takes from this login: each session spaces its own, and a
+            fleet's workers keep it together.
         idempotency_header: header in which the relay looks for a key of the delivery, if it has one.
         idempotency_minutes: how long it remembers a key.
         on_unknown: "resend" hands a message of unknown outcome over once more while its key is remembered.
@@ -323,6 +324,7 @@ class SmtpSession:
         self._connections = 0
         self._served = 0
         self._half_done = False
+        self._next_at = 0.0  # on the monotonic clock: when the relay takes another message
         self._stopped: DeliveryError | None = None
         self._watchdog = _Watchdog(self._cut)
 
@@ -331,6 +333,7 @@ class SmtpSession:
         if self._stopped:
             raise self._stopped
         self._recipient = ascii_address(envelope.recipient)
+        self._keep_pace()
         smtp = self._begin(envelope)
         self._transfer(smtp, envelope)
         # Without the dot the relay throws the body away, so closing here means: nothing was accepted.
@@ -343,6 +346,15 @@ class SmtpSession:
             self._close()
             raise self._error("another process owns this delivery, so it was not sent from here")
         return self._finish(smtp)
+
+    def _keep_pace(self) -> None:
+        per_minute = self._settings.max_per_minute
+        if per_minute is None:
+            return
+        now = monotonic()
+        turn = max(self._next_at, now)
+        self._next_at = turn + 60 / per_minute
+        sleep(turn - now)
 
     def probe(self) -> Iterator[Finding]:
         """Connect, log in, say NOOP, and yield what was seen."""

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import trustme
 
-from digest.channels import Remembers
+from digest.channels import Remembers, smtp
 from digest.channels.smtp import Smtp, SmtpSession, Timeouts, stuffed
 from digest.errors import DeliveryError, OutcomeUnknownError
 from digest.model import Envelope, Recipient, Secret
@@ -239,6 +239,28 @@ def test_a_relay_that_keeps_dropping_is_left_alone_after_two_reconnects() -> Non
 
     assert list(told.outcomes.values()) == ["deferred"] * 3 + ["not sent"] * 3
     assert relay.connections == 3
+
+
+def test_no_more_messages_a_minute_than_the_relay_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The machine's clock moves by the time that is waited for, and by a second a message."""
+    clock, waited = [1000.0], []
+
+    def sleep(seconds: float) -> None:
+        waited.append(seconds)
+        clock[0] += seconds
+
+    def commit() -> bool:
+        clock[0] += 1 if len(waited) < 4 else 20
+        return True
+
+    monkeypatch.setattr(smtp, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(smtp, "sleep", sleep)
+    with running(SmtpServer()) as relay:
+        team = tuple(f"r{n}@team.example" for n in range(6))
+        told = deliver_all(a_relay(relay.port, max_per_minute=10), team, commit)
+
+    assert [*told.outcomes.values()] == ["sent"] * 6
+    assert waited == [0, 5, 5, 5, 0, 0]  # who was slow anyway waits for nothing
 
 
 def test_a_limit_of_messages_per_connection_is_kept_without_counting_as_trouble() -> None:
