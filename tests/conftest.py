@@ -52,6 +52,15 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
     return report
 
 
+# Tests that wait for processes to notice one another: others have to be left to do beside them.
+WAITING = ("tests/fleet/", "tests/delivery/test_two_hosts.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the tests that wait."""
+    items.sort(key=lambda item: not item.nodeid.startswith(WAITING))
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the switch of the golden tests; it has to stand in the root of the tests."""
     parser.addoption("--golden-update", action="store_true", help="rewrite tests/golden")

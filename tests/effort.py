@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from typing import TypeVar
 
+import pytest
+
 EVERYTHING = os.environ.get("DIGEST_TEST_ALL") == "1"  # noqa: TID251 - the test run is an entry point
 
 
@@ -16,6 +18,10 @@ def effort(few: T, many: T) -> T:
     return many if EVERYTHING else few
 
 
-def every(few: int) -> int:
-    """Return a step: this run looks at every so manieth place, `.ci/run` at each."""
-    return 1 if EVERYTHING else few
+def every(few: int, many: int = 1) -> int:
+    """Return a step: this run looks at every so manieth place, `.ci/run` at more of them."""
+    return many if EVERYTHING else few
+
+
+# Steps between the bytes at which an answer is cut: at every byte in `make long`.
+CUTS = (every(7, 3), pytest.param(1, marks=pytest.mark.long))

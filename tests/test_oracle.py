@@ -240,7 +240,7 @@ def _agree(case: oracle.Case) -> None:
 
 @pytest.mark.no_cover
 @settings(
-    max_examples=effort(100, 500),
+    max_examples=effort(100, 250),
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],

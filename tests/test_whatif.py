@@ -560,7 +560,7 @@ SLOW = (HealthCheck.too_slow, HealthCheck.data_too_large)
 
 
 @pytest.mark.no_cover
-@settings(max_examples=effort(12, 60), deadline=None, suppress_health_check=SLOW)
+@settings(max_examples=effort(12, 30), deadline=None, suppress_health_check=SLOW)
 @given(typed())
 def test_every_what_if_is_what_a_run_with_these_values_says(
     asked: tuple[str, list[tuple[str, str]]],

@@ -144,7 +144,7 @@ def stage(tmp_path: Path, pg: Postgres) -> Iterator[Stage]:
 
 
 def test_a_big_account_keeps_the_small_ones_waiting_for_nothing(stage: Stage) -> None:
-    big, small = effort(12, 80), effort(8, 40)
+    big, small = effort(12, 40), effort(8, 20)
     rate = 4.0
     stage.enrol([f"big{n}" for n in range(big)], account="portal")
     for n in range(small):

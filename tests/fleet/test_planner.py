@@ -29,7 +29,7 @@ from tests.fleet.scene import (
     utc_now,
 )
 
-MANY = effort(1000, 10_000)
+MANY = effort(1000, 4_000)
 
 
 def plan_in_a_process(place: Postgres) -> int:
@@ -55,7 +55,7 @@ def test_a_planner_killed_at_any_moment_leaves_runs_and_jobs_alike(
     enrol(ledger, [an_entry(f"c{n}") for n in range(200)])
     moments = random.Random(7)  # noqa: S311 - reproducible
 
-    for _ in range(effort(5, 50)):
+    for _ in range(effort(5, 25)):
         wanted = moments.randrange(1, 16)
         child = fork()
         if child == 0:

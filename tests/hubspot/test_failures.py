@@ -18,7 +18,7 @@ import pytest
 from digest.connectors.hubspot.transport import Pace
 from digest.errors import ConfigError, ConnectorError, DigestError, Reason
 from digest.model import Secret
-from tests.effort import every
+from tests.effort import CUTS
 from tests.fakes.hubspot import DAILY, ROLLING, SECONDLY, TOKEN, Definition, Fault, Portal
 from tests.hubspot.scene import MQL, NOW, OCTOBER, SEGMENTS, Scene, at, entered, scene
 
@@ -218,18 +218,19 @@ def test_an_answer_byte_by_byte_is_given_up_at_the_deadline(fault: Fault) -> Non
 
 @pytest.mark.no_cover
 @pytest.mark.failure("D7")
-def test_an_answer_cut_at_any_byte_is_repeated_or_held_and_never_counted() -> None:
+@pytest.mark.parametrize("step", CUTS)
+def test_an_answer_cut_at_any_byte_is_repeated_or_held_and_never_counted(step: int) -> None:
     with scene(portal_of(2)) as here:
         assert here.count().total == 2
         whole = len(json.dumps(here.portal._answer(here.portal.asked[-1], TOKEN, 0)[1]))
         assert whole > 300
         connector = here.hubspot()
-        for cut in range(0, whole, every(7)):
+        for cut in range(0, whole, step):
             here.portal.faults = deque([None, Fault(cut=cut, promise=cut % 2 == 0)])
             later = NOW + timedelta(milliseconds=cut)  # a run of its own
             counts = connector.count_leads(period=OCTOBER, segments=SEGMENTS, now=later)
             assert (counts.total, counts.origin.calls) == (2, 3), cut
-        for cut in range(0, whole, 16 * every(7)):
+        for cut in range(0, whole, 16 * step):
             here.portal.faults = deque([None, *[Fault(cut=cut, promise=False)] * 4])
             assert isinstance(held(here), ConnectorError)
 

@@ -15,7 +15,7 @@ from tests.effort import effort
 from tests.fakes.hubspot import Definition, Portal, moment_text
 from tests.hubspot.scene import NOW, Scene, brute_force, entered, scene
 
-ORDINARY, MANY = effort(60, 300), 10_000
+ORDINARY, MANY = effort(60, 150), 10_000
 SIZES = (0, 1, 2, 5, 20, 60, 199, 200, 201, 410)
 THOUSANDS = (1_999, 3_000, 4_801)
 VERSIONS = ("2026-09", "2026-03", "v3")

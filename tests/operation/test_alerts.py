@@ -57,7 +57,7 @@ def test_many_failing_calls_are_one_alert_and_one_notice_that_it_is_over(
 ) -> None:
     with a_stage(tmp_path) as stage:
         stage.source(source_error(Reason.AUTH))
-        calls = effort(12, 100)
+        calls = effort(12, 40)
         for minute in range(calls):
             stage.call(at(7, 30) + timedelta(minutes=minute))
         assert len(stage.alerts) == 1

@@ -17,7 +17,7 @@ from digest.connectors.salesforce import Deals, FollowUpColumns
 from digest.errors import ConfigError, ConnectorError, Reason
 from digest.model import Finding, FollowUpRow, Period, SegmentDeals
 from digest.sla import Plan
-from tests.effort import every
+from tests.effort import CUTS
 from tests.fakes.salesforce import Fault, Org, shared
 from tests.salesforce.orgs import JUNE, NOON, NOW, SEGMENTS, connector
 
@@ -409,7 +409,8 @@ def test_more_pages_of_leads_than_calls_allowed_are_no_follow_up() -> None:
 
 @pytest.mark.no_cover
 @pytest.mark.parametrize("kind", ["deals", "rows", "page"])
-def test_a_cut_answer_gives_the_right_deals_and_rows_or_none(kind: str) -> None:
+@pytest.mark.parametrize("step", CUTS)
+def test_a_cut_answer_gives_the_right_deals_and_rows_or_none(kind: str, step: int) -> None:
     org = shared(Org())
     org.insert("Opportunity", [deal()])
     leads = org.insert("Lead", [{"MQL_Date__c": NOON, "Region__c": "DACH"}])
@@ -433,7 +434,7 @@ def test_a_cut_answer_gives_the_right_deals_and_rows_or_none(kind: str) -> None:
     size = next(
         size for (_, where, _), size in zip(org.calls, org.sizes, strict=True) if path in where
     )
-    for cut in range(0, size, (60 if kind == "page" else 3) * every(5)):
+    for cut in range(0, size, (60 if kind == "page" else 3) * step):
         org.faults = [Fault(cut=cut, path=path, promise=cut % 2 == 0)]
         assert asked() == right, cut
         assert org.faults == [], cut

@@ -17,7 +17,7 @@ from digest.connectors.salesforce import Salesforce
 from digest.connectors.salesforce.wire import Wire
 from digest.errors import ConfigError, ConnectorError, DigestError, Reason
 from digest.model import DayCount, LeadCounts, Secret
-from tests.effort import every
+from tests.effort import CUTS
 from tests.fakes.salesforce import Fault, Org, shared
 from tests.salesforce.orgs import JUNE, NOON, NOW, SEGMENTS, connector, given_to
 
@@ -122,17 +122,18 @@ def test_who_else_calls_the_org_hears_how_long_it_wants_to_be_left_alone() -> No
 
 @pytest.mark.no_cover
 @pytest.mark.failure("D7")
-def test_an_answer_cut_at_any_byte_gives_the_right_count_or_none() -> None:
+@pytest.mark.parametrize("step", CUTS)
+def test_an_answer_cut_at_any_byte_gives_the_right_count_or_none(step: int) -> None:
     org = org_of_two()
     source = connector(org)
     source.count_leads(period=JUNE, segments=SEGMENTS, now=NOW)
     length = answer_length(org)
-    for cut in range(0, length, every(7)):
+    for cut in range(0, length, step):
         org.faults = [Fault(cut=cut, path=COMPOSITE)]
         counts = source.count_leads(period=JUNE, segments=SEGMENTS, now=NOW)
         assert counts.rows == RIGHT, cut
         assert org.faults == []
-    for cut in range(0, length, 50 * every(7)):
+    for cut in range(0, length, 50 * step):
         org.faults = [Fault(cut=cut, path=COMPOSITE, promise=cut % 100 == 0)] * 3
         with pytest.raises(ConnectorError) as caught:
             source.count_leads(period=JUNE, segments=SEGMENTS, now=NOW)
