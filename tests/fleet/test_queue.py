@@ -92,7 +92,7 @@ def test_of_thousands_of_jobs_that_just_came_in_the_next_one_is_found_at_once(pg
     before = rows_read(pg)
     asyncio.run(fetch())
 
-    # Without our index, or as the server would by itself, each fetch reads them all.
+    # As the server would do it by itself, each fetch reads them all.
     assert rows_read(pg, more_than=before) - before < many
 
 
