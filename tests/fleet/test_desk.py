@@ -129,6 +129,24 @@ def failing(error: Exception) -> Any:  # noqa: ANN401 - in the place of `operate
     return serve
 
 
+def test_what_another_worker_has_at_hand_is_looked_at_again_in_a_minute(stage: Stage) -> None:
+    found: list[AgainError] = []
+
+    def meanwhile(step: str, _recipient: str) -> None:
+        if step == "DATA" and not found:
+            found.append(put_off(stage.desk()))
+
+    stage.relay.on_stage = meanwhile
+    stage.enrol(["anna"])
+    stage.desk().deliver("anna", utc_now().date())
+
+    assert [str(again) for again in found] == ["somebody is not served yet"]
+    assert timedelta(seconds=45) < found[0].at - utc_now() <= timedelta(minutes=1)
+    assert stage.desk().deliver("anna", utc_now().date()).startswith("smtp")
+    assert stage.copies() == {"anna": 1}
+    assert runs_of(stage.place, "done") == {("anna", utc_now().date())}
+
+
 def test_a_held_edition_comes_back_later_each_time(stage: Stage) -> None:
     stage.enrol(["anna"])
     error = ConnectorError("sql", Reason.UNRECONCILED, "does not add up", remedy="look")
