@@ -238,23 +238,24 @@ def _http_error(desk: Desk, services: Services) -> Callable[[Request, Exception]
         assert isinstance(error, HTTPException)  # noqa: S101 - it is registered for no other
         if error.status_code != 404:  # noqa: PLR2004 - only an unknown path has something to list
             return PlainTextResponse(f"{error.detail}\n", error.status_code, headers=error.headers)
+        path, query = request.url.path, request.query_params.multi_items()
+        if path.startswith("/api/"):
+            known = [page.path for page in PAGES if page.path.startswith("/api/")]
+            return _refused_as_json(UnknownError("page", path, known), 404)
+        digest = path.removeprefix("/d/").partition("/")[0]
+        parts = {"digest": digest} if path.startswith("/d/") and digest in desk.digests else {}
         asked = Asked(
             desk=desk,
             services=services,
             view=View(),
-            parts={},
+            parts=parts,
             query=(),
-            words=words_of("en"),
+            words=words_of(_language(desk, parts, query)),
             version=services.version(),
         )
-        unknown = UnknownError("page", request.url.path, _paths())
-        return asked.page("unknown.html", status=404, error=unknown)
+        return asked.page("unknown.html", status=404, error=UnknownError("page", path, ()))
 
     return answer
-
-
-def _paths() -> list[str]:
-    return [page.path for page in PAGES if not page.acts]
 
 
 def _bug(_request: Request, error: Exception) -> Response:

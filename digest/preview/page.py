@@ -87,6 +87,8 @@ class Asked:
         from digest.preview.pages import tabs
 
         digest = self.parts.get("digest")
+        if digest not in self.desk.digests:
+            digest = None
         filled = environment().get_template(template)
         html = filled.render(
             {

@@ -64,6 +64,7 @@ MORE = (
     "/d/demo/history/2026-06-16/0/1",
     "/d/demo?tab=nope",
     "/d/nope",
+    "/d/demo/a-page-of-a-name-that-is-longer-than-a-phone-is-wide",
 )
 
 

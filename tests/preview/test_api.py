@@ -86,6 +86,15 @@ def test_what_is_not_there_says_what_is_as_json(stage: Stage) -> None:
     assert answer.json() == {"error": {"what": "digest", "found": "nope", "allowed": "demo"}}
 
 
+def test_an_address_that_is_not_there_says_which_are_as_json(stage: Stage) -> None:
+    answer = stage.ask.get("/api/d/demo/sla")
+
+    assert answer.status_code == 404
+    error = answer.json()["error"]
+    assert (error["what"], error["found"]) == ("page", "/api/d/demo/sla")
+    assert "/api/d/{digest}/worksheet, " in error["allowed"]
+
+
 def test_a_free_day_says_why_as_json(stage: Stage) -> None:
     answer = stage.ask.get("/api/d/demo/edition?date=2026-06-14")
 

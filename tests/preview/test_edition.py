@@ -170,8 +170,19 @@ def test_what_is_not_there_is_answered_with_what_is(stage: Stage) -> None:
     assert "demo" in stage.ask.get("/d/other").text
     assert stage.ask.get("/d/other").status_code == 404
     assert stage.ask.get("/d/demo?recipient=3").status_code == 404
-    assert stage.ask.get("/nothing").status_code == 404
-    assert "/d/{digest}" in stage.ask.get("/nothing").text
+
+
+def test_a_page_that_is_not_there_links_to_those_there_are(stage: Stage) -> None:
+    nowhere = stage.ask.get("/nothing")
+    of_a_digest = stage.ask.get("/d/demo/sla?ui=de")
+    of_nobody = stage.ask.get("/d/other/sla")
+
+    assert {one.status_code for one in (nowhere, of_a_digest, of_nobody)} == {404}
+    assert '<li><a href="/d/demo">demo</a></li>' in nowhere.text
+    assert '<li><a href="/d/demo/worksheet">Arbeitsblatt</a></li>' in of_a_digest.text
+    assert "„/d/demo/sla“" in of_a_digest.text
+    assert '<li><a href="/d/demo">demo</a></li>' in of_nobody.text
+    assert "/d/other/month" not in of_nobody.text + stage.ask.get("/d/other").text
 
 
 def test_a_wrong_method_says_which_is_right(stage: Stage) -> None:
