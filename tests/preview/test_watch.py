@@ -290,11 +290,15 @@ def test_open_pages_are_told_each_version(files: Files) -> None:
     first = versions()
     told: list[str] = []
 
-    async def listen() -> None:
-        told.extend([event async for event in versions.stream(seconds=0.6)])
+    change_of_a_file = threading.Thread(target=versions.advance)
+    versions.ended = lambda: len(told) == 2
 
-    change_of_a_file = threading.Timer(0.2, versions.advance)
-    change_of_a_file.start()
+    async def listen() -> None:
+        async for event in versions.stream(seconds=60):
+            told.append(event)
+            if len(told) == 1:
+                change_of_a_file.start()
+
     asyncio.run(listen())
     change_of_a_file.join()
 
