@@ -18,6 +18,7 @@ WIDTHS = (640, 375)  # CSS pixels: a mail program's column, a phone
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 SAMPLE = "en"  # the one language of a scenario's mail: there are dozens of them
+_HEIGHT = 900  # of the window; a picture is as long as its page
 _OF_PAGES = frozenset(("date", "scenario"))
 _OF_MAILS = frozenset(("date", "scenario", "locale"))
 
@@ -55,12 +56,16 @@ def pictures(browser: Browser, folder: Path) -> int:
     for width in WIDTHS:
         for scheme in SCHEMES:
             context = browser.new_context(
-                viewport={"width": width, "height": 900}, color_scheme=scheme, offline=True
+                viewport={"width": width, "height": _HEIGHT}, color_scheme=scheme, offline=True
             )
             page = context.new_page()
             for path in wanted:
                 place = folder / FOLDER / path.relative_to(folder).with_suffix("")
+                page.set_viewport_size({"width": width, "height": _HEIGHT})
                 page.goto(path.absolute().as_uri())
+                if page.frames[1:]:  # of a frame only what is in sight is drawn
+                    height = page.evaluate("document.documentElement.scrollHeight")
+                    page.set_viewport_size({"width": width, "height": height})
                 page.screenshot(path=f"{place},{width}-{scheme}.png", full_page=True)
             context.close()
     return len(wanted) * len(WIDTHS) * len(SCHEMES)

@@ -54,7 +54,7 @@ def test_whatever_it_is_asked_it_answers_as_described(
 
     @given(case=operation.as_strategy(generation_mode=mode))
     @settings(
-        max_examples=effort(8, 30),
+        max_examples=effort(8, 20),
         deadline=None,
         database=None,
         derandomize=True,

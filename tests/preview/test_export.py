@@ -130,6 +130,12 @@ def test_with_pictures_every_mail_and_page_has_one_of_each_width_and_colour(
     assert (light.width, phone.width) == (640, 375)
     assert ImageStat.Stat(light).mean[0] > 200
     assert ImageStat.Stat(dark).mean[0] < 80
+    # The mail within its page is drawn far below what a window shows, and no wider than a phone's.
+    for width in (640, 375):
+        page = Image.open(taken[f"d/demo/index,{width}-light.png"]).convert("L")
+        assert page.width == width
+        assert page.crop((20, 1900, width - 20, 2300)).getextrema()[0] < 60
+        assert page.crop((width - 6, 0, width, page.height)).getextrema()[0] > 200
 
 
 ROOT = Path(preview.__file__).parents[2]

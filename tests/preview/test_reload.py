@@ -235,7 +235,7 @@ def resident() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
 
 
-@pytest.mark.parametrize("reloads", [effort(20, 60), pytest.param(500, marks=pytest.mark.long)])
+@pytest.mark.parametrize("reloads", [effort(20, 30), pytest.param(500, marks=pytest.mark.long)])
 def test_reloads_do_not_fill_the_memory(demo: Path, tmp_path: Path, reloads: int) -> None:
     config = copied(demo, tmp_path / "own", templates=False)
     files = files_behind(config)
@@ -250,7 +250,7 @@ def test_reloads_do_not_fill_the_memory(demo: Path, tmp_path: Path, reloads: int
         assert f"Name {n:04}" in ask.get("/d/demo").text
         assert ask.get("/d/demo/frame").status_code == 200
 
-    for n in range(effort(20, 40)):
+    for n in range(20):
         reload(n)
     gc.collect()
     before = resident()
