@@ -12,14 +12,20 @@ from dataclasses import dataclass
 from datetime import date
 from fractions import Fraction
 from math import exp, floor, lgamma, log, sqrt
+from typing import TYPE_CHECKING
 
 from digest.model import Forecast
+
+if TYPE_CHECKING:
+    from statistics import NormalDist
 
 LOW, HIGH = 0.10, 0.90  # the ends of the 80 % range
 LEAST_SPREAD = 0.15  # months differ by at least 15 % of the rate, however alike six of them were
 PHI_RANGE = (1.0, 5.0)
 FIRST_WITHOUT_HISTORY = 3  # workdays
 NEARLY_POISSON = 1 + 1e-6  # closer to its mean, log-gammas of a huge size would cancel each other
+LARGE = 100_000  # a larger mean is not summed up count by count, which takes seconds for millions
+_LOST = 2.0**-54  # what a float gains nothing from, as a share of it
 TAIL = 6  # standard deviations below the mean where summation starts; what is left out is < 1e-8
 
 Day = tuple[date, Fraction, int]
@@ -206,16 +212,23 @@ def cdf(count: int, mean: float, variance: float | None = None) -> float:
         return 0.0
     if mean <= 0:
         return 1.0
+    if mean > LARGE:
+        return _cube_root(mean, variance or mean).cdf(((count + 0.5) / mean) ** (1 / 3))
     law = _Law.of(mean, variance)
     total, term = 0.0, law.first
     for k in range(law.start, count + 1):
         total += term
         term *= law.ratio(k)
+        # Above the mean the terms only fall: none that follows changes the sum any more.
+        if k > mean and term < total * _LOST:
+            break
     return min(total, 1.0)
 
 
 def quantile(share: float, mean: float, variance: float) -> int:
     """Return the smallest k with P(X <= k) >= share, for a share well below 1."""
+    if mean > LARGE:
+        return round(mean * _cube_root(mean, variance).inv_cdf(share) ** 3)
     law = _Law.of(mean, variance)
     k, term = law.start, law.first
     total = term
@@ -224,6 +237,17 @@ def quantile(share: float, mean: float, variance: float) -> int:
         k += 1
         total += term
     return k
+
+
+def _cube_root(mean: float, variance: float) -> NormalDist:
+    """Return the law of (X / mean)^(1/3), which is nearly normal.
+
+    Wilson and Hilferty (1931), for the gamma law that a negative binomial of a large mean comes to.
+    """
+    from statistics import NormalDist  # slow to import for what hardly anybody needs
+
+    ninth = max(variance, mean) / (9 * mean**2)
+    return NormalDist(1 - ninth, sqrt(ninth))
 
 
 @dataclass(frozen=True, slots=True)

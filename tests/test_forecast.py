@@ -10,9 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from digest import forecast as forecasting
 from digest.forecast import (
+    HIGH,
+    LOW,
     Day,
     Prior,
+    _Law,
     cdf,
     chance_of_zero,
     forecast,
@@ -311,6 +315,52 @@ def test_a_wide_law_starts_at_zero_and_still_sums() -> None:
     size = 36.0
     variance = mean + mean**2 / size
     assert 0.5 < cdf(int(mean), mean, variance) < 0.55
+
+
+@pytest.mark.parametrize(
+    ("mean", "variance"), [(3.0, 3.0), (30.0, 60.0), (0.5, 40.0), (900.0, 90_000.0)]
+)
+def test_a_goal_beyond_all_reason_costs_no_more_than_one_that_is_certain(
+    mean: float, variance: float
+) -> None:
+    """A deal size that was typed in cents makes goals of billions; to add up as many terms takes for ever."""
+    law = _Law.of(mean, variance)
+    total, term = 0.0, law.first
+    for k in range(law.start, 100_000):
+        total += term
+        term *= law.ratio(k)
+
+    assert cdf(10**18, mean, variance) == min(total, 1.0)
+
+
+@pytest.mark.parametrize("spread", [1.0, 5.0, 1_000.0])
+@pytest.mark.parametrize("share", [LOW, 0.5, HIGH, 0.99])
+def test_means_of_many_thousands_need_no_sum_and_give_what_it_gives(
+    monkeypatch: pytest.MonkeyPatch, spread: float, share: float
+) -> None:
+    mean = 40_000.0
+    summed = quantile(share, mean, mean * spread)
+    at = cdf(summed, mean, mean * spread)
+    monkeypatch.setattr(forecasting, "LARGE", 30_000)
+
+    assert quantile(share, mean, mean * spread) == pytest.approx(summed, rel=2e-4)
+    assert cdf(summed, mean, mean * spread) == pytest.approx(at, abs=1e-3)
+
+
+def test_millions_of_leads_have_a_forecast_too() -> None:
+    months = [month([400_000 + 9_000 * (number % 3)] * 22) for number in range(6)]
+    found = forecast(
+        actual=5_000_000,
+        elapsed=Fraction(12),
+        remaining=Fraction(10),
+        goal=9_167_000,
+        history=months,
+    )
+
+    assert found is not None
+    assert found.mean == pytest.approx(9_000_000, rel=0.02)
+    assert 9_100_000 < found.low < found.mean < found.high < 9_200_000
+    assert 0.4 < (found.chance or 0) < 0.6
 
 
 LAW = settings(deadline=None)
