@@ -59,6 +59,15 @@ def test_an_unknown_figure_names_those_that_there_are(stage: Stage) -> None:
         assert "total.actual" in answer.text
 
 
+def test_of_the_figures_that_there_are_the_likeliest_comes_first(stage: Stage) -> None:
+    page = stage.ask.get("/d/demo/figures/DACH.goal").text
+    said = stage.ask.get("/api/d/demo/figures/DACH.goal").json()["error"]["allowed"]
+
+    first = page.partition('<ul class="list">')[2].partition("</li>")[0]
+    assert '<a href="/d/demo/figures/segment.dach.goal">segment.dach.goal</a>' in first
+    assert said.startswith("segment.dach.goal, ")
+
+
 def test_a_record_is_answered_as_json_with_exact_values(stage: Stage) -> None:
     found = stage.ask.get("/api/d/demo/figures/total.expected").json()
     cell = stage.ask.get("/api/d/demo/figures/plan.dach.close_rate").json()

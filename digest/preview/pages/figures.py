@@ -83,8 +83,7 @@ def one(asked: Asked) -> Response:
     """Show one number down to settings, cells and questions."""
     showing, figures, locale = _showing(asked)
     name = asked.parts["figure"]
-    if name not in figures:
-        raise UnknownError("figure", name, tuple(figures))
+    _refuse_unknown(name, figures)
     tree = _branch(name, figures, locale, set())
     return asked.page(
         "figure.html",
@@ -94,6 +93,15 @@ def one(asked: Asked) -> Response:
         href_of=_href_of(asked),
         mail=asked.href(tab="email", explain=True),
     )
+
+
+def _refuse_unknown(name: str, figures: Figures) -> None:
+    """Name the figures that there are, the likeliest first."""
+    from difflib import get_close_matches
+
+    if name not in figures:
+        alike = get_close_matches(name.lower(), figures, n=8, cutoff=0.3)
+        raise UnknownError("figure", name, tuple(dict.fromkeys([*alike, *figures])))
 
 
 def _branch(name: str, figures: Figures, locale: Locale, seen: set[str]) -> Branch:
@@ -128,8 +136,7 @@ def one_json(asked: Asked) -> Response:
     """Answer the record of one number."""
     _, figures, _ = _showing(asked)
     name = asked.parts["figure"]
-    if name not in figures:
-        raise UnknownError("figure", name, tuple(figures))
+    _refuse_unknown(name, figures)
     return JSONResponse(as_json(figures[name]))
 
 
