@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from digest.ledger import Owner, Place
+from digest.ledger import Owner, Place, leases
 from digest.ledger.store import Ledger
 from tests.delivery.scene import Clock, a_ledger
 
@@ -92,6 +93,37 @@ def test_giving_one_lease_back_keeps_the_others(place: Place, clock: Clock) -> N
     a.give_lease_back("schedule")
 
     assert b.take_lease("other", LENGTH).owner.host == "a"
+
+
+def test_taking_one_lease_over_leaves_others_of_the_same_time_alone(
+    place: Place, clock: Clock
+) -> None:
+    first, second = ledger(place, clock, "host-a"), ledger(place, clock, "host-b")
+    for name in ("schedule", "purge"):
+        assert first.take_lease(name, LENGTH).name == name
+    clock.now += LENGTH
+
+    assert second.take_lease("schedule", LENGTH).owner.host == "host-b"
+    clock.now -= LENGTH
+    assert second.take_lease("purge", LENGTH).owner.host == "host-a"
+
+
+@pytest.mark.parametrize("seen", ["nothing", "before it was renewed", "before it was taken over"])
+def test_who_looked_before_another_took_a_lease_does_not_get_it(
+    place: Place, clock: Clock, monkeypatch: pytest.MonkeyPatch, seen: str
+) -> None:
+    first, second, third = (ledger(place, clock, f"host-{n}") for n in "abc")
+    stale = first.take_lease("schedule", LENGTH)
+    clock.now += LENGTH
+    other = first if seen == "before it was renewed" else second
+    held = other.take_lease("schedule", LENGTH)
+    if seen == "before it was taken over":  # by one whose lease ends at the same instant
+        stale = replace(stale, lease_until=held.lease_until)
+    clock.now += LENGTH
+    found = None if seen == "nothing" else stale
+    monkeypatch.setattr(leases, "_read", lambda _connection, _name: found)
+
+    assert third.take_lease("schedule", LENGTH) == held
 
 
 @pytest.mark.failure("T7")

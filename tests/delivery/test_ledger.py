@@ -994,6 +994,24 @@ def test_an_owner_names_the_start_of_its_machine_and_its_process_space(tmp_path:
     assert (owner.host, owner.boot) == (os.uname().nodename, "5f0c+4026531836")
 
 
+@pytest.mark.parametrize(("named", "host"), [("the big one", "the_big_one"), ("", "unknown")])
+def test_an_owner_s_host_is_one_word(
+    monkeypatch: pytest.MonkeyPatch, named: str, host: str
+) -> None:
+    monkeypatch.setattr("socket.gethostname", lambda: named)
+
+    assert current_owner().host == host
+
+
+def test_an_owner_s_start_is_read_behind_whatever_its_program_is_called(tmp_path: Path) -> None:
+    stat = tmp_path / str(os.getpid()) / "stat"
+    stat.parent.mkdir()
+    stat.write_text(f"{os.getpid()} (a) Z 1 (b) S {' '.join(map(str, range(100, 140)))}\n")
+
+    # The 22nd field of proc(5); the name in brackets is the second one.
+    assert current_owner(tmp_path).started == "118"
+
+
 def test_an_ended_process_is_gone_even_before_it_is_reaped() -> None:
     read, write = os.pipe()
     child = fork()

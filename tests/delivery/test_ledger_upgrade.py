@@ -12,6 +12,7 @@ import sqlite3
 import stat
 import threading
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import date
 from email import message_from_bytes
@@ -24,6 +25,7 @@ from sqlalchemy import Engine, event
 from digest.errors import LedgerError
 from digest.ledger import RunState, State, open_ledger, read_ledger
 from digest.ledger.file import recognise
+from digest.ledger.identity import RESTORE
 from digest.ledger.tables import SCHEMA_VERSION
 from tests.delivery.scene import (
     HERE,
@@ -206,8 +208,10 @@ def test_a_ledger_whose_rows_belong_to_nothing_is_not_upgraded(old: Path) -> Non
         connection.execute("DELETE FROM runs WHERE business_date = '2026-04-02'")
     before = old.read_bytes()
 
-    with pytest.raises(LedgerError, match="rows of deliveries belong to nothing"):
+    with pytest.raises(LedgerError, match="rows of deliveries belong to nothing") as caught:
         open_ledger(old, clock=Clock(), owner=HERE)
+
+    assert str(caught.value).endswith(f"; {RESTORE}")
 
     assert old.read_bytes() == before
 
@@ -237,6 +241,20 @@ def test_looking_reads_an_earlier_ledger_and_changes_nothing(old: Path) -> None:
     assert reader.last_sent("leads") == TODAY
     assert old.read_bytes() == before
     assert [one.name for one in old.parent.iterdir()] == ["ledger.db"]
+
+
+def test_an_earlier_ledger_is_read_in_threads_and_from_memory_alone(
+    old: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    reader = read_ledger(old.absolute())
+    assert reader is not None
+
+    with ThreadPoolExecutor(1) as pool:
+        assert len(pool.submit(reader.deliveries, "leads", TODAY).result()) == 6
+
+    assert list((tmp_path / "elsewhere").iterdir()) == []
 
 
 def test_a_recipient_added_on_the_day_of_the_upgrade_gets_the_frozen_edition(

@@ -213,6 +213,8 @@ def test_a_seal_never_forgets(tmp_path: Path) -> None:
     write_seal(path, Seal("a", 4, {"two": TODAY, "one": YESTERDAY}))
 
     assert read_seal(path) == Seal("a", 5, {"one": TODAY, "two": TODAY})
+    write_seal(path, Seal("a", 6, {"three": TODAY}))
+    assert read_seal(path) == Seal("a", 6, {"one": TODAY, "two": TODAY, "three": TODAY})
     write_seal(path, Seal("b", 1, {"two": YESTERDAY}))
     assert read_seal(path) == Seal("b", 1, {"two": YESTERDAY})
 
