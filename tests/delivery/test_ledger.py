@@ -964,6 +964,25 @@ def test_a_process_of_another_host_is_not_waited_for_once_its_lease_is_over(
     assert operator.resolve(KEY, Decision.RESEND).state is State.PENDING
 
 
+def test_a_run_is_marked_with_its_reason_and_no_other_run_is(place: Place, clock: Clock) -> None:
+    ledger = a_ledger(place, clock)
+    later = TODAY + timedelta(days=1)
+    runs = [("leads", TODAY, 0), ("leads", TODAY, 1), ("leads", later, 0), ("other", TODAY, 0)]
+    for digest, day, correction in runs:
+        ledger.open_run(digest, day, correction=correction)
+
+    def stand() -> list[tuple[str, str | None]]:
+        found = [ledger.run(digest, day, correction=number) for digest, day, number in runs]
+        return [(str(run.state), run.note) for run in found if run]
+
+    ledger.mark_before_messages("leads", TODAY, RunState.HELD, "no answer")
+    assert stand() == [("held", "no answer"), *[("planned", None)] * 3]
+    ledger.mark_run("leads", TODAY, RunState.EXPIRED, "too late")
+    assert stand() == [("expired", "too late"), *[("planned", None)] * 3]
+    ledger.mark_before_messages("leads", TODAY, RunState.HELD, "no key", correction=1)
+    assert stand()[:2] == [("expired", "too late"), ("held", "no key")]
+
+
 # -------------------------------------------------------------------------------------- owners
 
 
