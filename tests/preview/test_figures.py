@@ -47,6 +47,7 @@ def test_a_figure_is_shown_down_to_cells_and_questions(stage: Stage) -> None:
     assert "sla.xlsx, SLA!" in page  # a cell of the worksheet
     assert "digest.toml, line" in page  # a line of the settings
     assert "SELECT" in page  # what the source was asked
+    assert page.count("<summary>SELECT") == page.count('<details class="long">') > 0
     assert "in UTC from 2026-05-31 22:00" in page
     assert "\u221228 in the edition of Monday, 15 June 2026" in page
 
