@@ -143,8 +143,13 @@ def stage(tmp_path: Path, pg: Postgres) -> Iterator[Stage]:
         yield found
 
 
-def test_a_big_account_keeps_the_small_ones_waiting_for_nothing(stage: Stage) -> None:
-    big, small = effort(12, 40), effort(8, 20)
+@pytest.mark.parametrize(
+    ("big", "small"),
+    [effort((12, 8), (40, 20)), pytest.param(80, 40, marks=pytest.mark.long)],
+)
+def test_a_big_account_keeps_the_small_ones_waiting_for_nothing(
+    stage: Stage, big: int, small: int
+) -> None:
     rate = 4.0
     stage.enrol([f"big{n}" for n in range(big)], account="portal")
     for n in range(small):
@@ -170,7 +175,7 @@ def test_a_big_account_keeps_the_small_ones_waiting_for_nothing(stage: Stage) ->
 
     stage.plan()
     stage.start(read=read, serve=serve)
-    stage.until_served(effort(60, 200))
+    stage.until_served(60 + 2 * big)
 
     served = dict(line.split() for line in at.read_text().splitlines())
     ends = {

@@ -29,33 +29,35 @@ from tests.fleet.scene import (
     utc_now,
 )
 
-MANY = effort(1000, 4_000)
 
-
-def plan_in_a_process(place: Postgres) -> int:
+def plan_in_a_process(place: Postgres, chunk: int) -> int:
     """Plan, and return the jobs."""
-    return plan_now(open_fleet(place), place, chunk=MANY // 20).jobs
+    return plan_now(open_fleet(place), place, chunk=chunk).jobs
 
 
-def test_four_planners_plan_each_due_edition_once(ledger: Ledger, pg: Postgres) -> None:
-    enrol(ledger, [an_entry(f"c{n}", account=f"a{n % 50}") for n in range(MANY)])
+@pytest.mark.parametrize(
+    "many", [effort(1000, 4_000), pytest.param(10_000, marks=pytest.mark.long)]
+)
+def test_four_planners_plan_each_due_edition_once(ledger: Ledger, pg: Postgres, many: int) -> None:
+    enrol(ledger, [an_entry(f"c{n}", account=f"a{n % 50}") for n in range(many)])
 
     with pool_of(4) as pool:
-        planned = pool.map(plan_in_a_process, [pg] * 4)
+        planned = pool.starmap(plan_in_a_process, [(pg, many // 20)] * 4)
 
-    assert sum(planned) == MANY
-    assert len(runs_of(pg)) == MANY
-    assert Counter(Counter(jobs_of(pg)).values()) == {1: MANY}
+    assert sum(planned) == many
+    assert len(runs_of(pg)) == many
+    assert Counter(Counter(jobs_of(pg)).values()) == {1: many}
     assert plan_now(ledger, pg) == Planned()
 
 
+@pytest.mark.parametrize("times", [effort(5, 25), pytest.param(50, marks=pytest.mark.long)])
 def test_a_planner_killed_at_any_moment_leaves_runs_and_jobs_alike(
-    ledger: Ledger, pg: Postgres
+    ledger: Ledger, pg: Postgres, times: int
 ) -> None:
     enrol(ledger, [an_entry(f"c{n}") for n in range(200)])
     moments = random.Random(7)  # noqa: S311 - reproducible
 
-    for _ in range(effort(5, 25)):
+    for _ in range(times):
         wanted = moments.randrange(1, 16)
         child = fork()
         if child == 0:

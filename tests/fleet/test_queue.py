@@ -74,8 +74,12 @@ def test_of_a_ledger_without_a_fleet_and_of_a_file_no_queue_is_said(
 
 
 @pytest.mark.usefixtures("ledger")
-def test_of_thousands_of_jobs_that_just_came_in_the_next_one_is_found_at_once(pg: Postgres) -> None:
-    many = effort(5_000, 20_000)
+@pytest.mark.parametrize(
+    "many", [effort(5_000, 20_000), pytest.param(100_000, marks=pytest.mark.long)]
+)
+def test_of_thousands_of_jobs_that_just_came_in_the_next_one_is_found_at_once(
+    pg: Postgres, many: int
+) -> None:
     rows(
         pg,
         "INSERT INTO procrastinate_jobs (queue_name, task_name, lock) "
