@@ -323,12 +323,13 @@ class Desk:
             return now + timedelta(minutes=BACK_OFF[-1])
         rows = self.ledger.deliveries(task.entry.digest, day)
         looks_at = now + _wait(tries)
-        at = [row.next_at for row in rows if row.state in WAITING]
-        # Who is at work has most likely ended long before its lease does.
-        at += [
+        at = [
+            # Who is at work has most likely ended long before its lease does.
             row.lease_until and min(row.lease_until, looks_at)
-            for row in rows
             if row.state in AT_WORK
+            else row.next_at
+            for row in rows
+            if row.state in (*WAITING, *AT_WORK)
         ]
         soonest = min((one for one in at if one is not None), default=looks_at)
         return max(soonest, now + _SOON)

@@ -55,9 +55,7 @@ def pictures(browser: Browser, folder: Path) -> int:
     wanted = [path for path in sorted(folder.rglob("*.html")) if is_pictured(path, folder)]
     for width in WIDTHS:
         for scheme in SCHEMES:
-            context = browser.new_context(
-                viewport={"width": width, "height": _HEIGHT}, color_scheme=scheme, offline=True
-            )
+            context = browser.new_context(color_scheme=scheme, offline=True)
             page = context.new_page()
             for path in wanted:
                 place = folder / FOLDER / path.relative_to(folder).with_suffix("")

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +92,13 @@ def served_with(kind: type[Ledger] = Ledger) -> Callable[..., Report]:
     return serve
 
 
+def write_leads(folder: Path, days: Sequence[date]) -> None:
+    """Make the source that CONFIG names, with a lead on each of some days."""
+    with closing(sqlite3.connect(folder / "crm.sqlite")) as crm, crm:
+        crm.execute("CREATE TABLE leads (day DATE, region TEXT)")
+        crm.executemany("INSERT INTO leads VALUES (?, 'DACH')", [(str(day),) for day in days])
+
+
 @dataclass
 class Stage:
     """A fleet of small clients, its relay, and the processes that serve it."""
@@ -125,10 +132,8 @@ class Stage:
 
     def a_source(self) -> None:
         """Give every client the same leads, for editions that are counted."""
-        with closing(sqlite3.connect(self.whole.folder / "crm.sqlite")) as crm, crm:
-            crm.execute("CREATE TABLE leads (day DATE, region TEXT)")
-            days = [utc_now().date() - timedelta(n) for n in range(250)]
-            crm.executemany("INSERT INTO leads VALUES (?, 'DACH')", [(str(day),) for day in days])
+        today = utc_now().date()
+        write_leads(self.whole.folder, [today - timedelta(n) for n in range(250)])
 
     def start(self, **changes: Any) -> int:  # noqa: ANN401 - any field of the desk
         """Start a worker process."""

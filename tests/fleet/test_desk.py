@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -34,7 +32,7 @@ from tests.fakes.healthchecks import Checks
 from tests.fakes.healthchecks import running as checking
 from tests.fakes.smtp import Fault, SmtpServer, running
 from tests.fleet.scene import enrol, jobs_of, rows, runs_of, utc_now
-from tests.fleet.stage import HASTY, Stage, a_desk, a_stage, served_with
+from tests.fleet.stage import HASTY, Stage, a_desk, a_stage, served_with, write_leads
 from tests.operation.scene import Refusing, source_error
 from tests.test_compose import CONFIG
 
@@ -295,10 +293,7 @@ def beginning() -> datetime:
 def a_day(stage: Stage, tmp_path: Path, beginning: datetime) -> Iterator[Day]:
     home = tmp_path / "clients"
     home.mkdir()
-    with closing(sqlite3.connect(home / "crm.sqlite")) as crm, crm:
-        crm.execute("CREATE TABLE leads (day DATE, region TEXT)")
-        days = [date(2026, 1, 1) + timedelta(n) for n in range(250)]
-        crm.executemany("INSERT INTO leads VALUES (?, 'DACH')", [(str(day),) for day in days])
+    write_leads(home, [date(2026, 1, 1) + timedelta(n) for n in range(250)])
     (home / "leads.toml").write_text(CONFIG)
     with running(SmtpServer()) as operator:
         settings = replace(
